@@ -1,0 +1,187 @@
+"""The only place where the model families differ: loading, padding, limits, dropout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from sentiment.errors import InputError
+from sentiment.names import LABELS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+_DROPOUTS = (  # the names that the families' configs give their dropout probabilities
+    "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
+    "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT, Llama
+)  # fmt: skip
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is no Hugging Face model with safetensors.
+
+    Raises:
+        InputError: says which file is missing, or that the weights are pickled.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder}: no config.json; a Hugging Face model folder must lie there")
+    if not any(folder.glob("*.safetensors")):
+        pickled = ", ".join(file.name for file in folder.glob("*.bin")) or "none"
+        raise InputError(
+            f"{folder}: no *.safetensors; other weights found: {pickled}. Pickled weights can run code when read "
+            "and are refused; save the model with save_pretrained to get safetensors"
+        )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load a fast tokenizer that can pad on the right.
+
+    GPT-2 and most of the Llama family bring no pad token; their end-of-text token then pads. Which token pads cannot
+    change a prediction: attention never looks at padding, and the head reads the last token before it.
+
+    Args:
+        folder: a Hugging Face folder.
+
+    Raises:
+        InputError: there is no fast tokenizer, or no token that could pad.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: no tokenizer to load there: {error}") from error
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{folder}: the tokenizer {type(tokenizer).__name__} has no fast version; a tokenizer.json is needed"
+        )
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise InputError(
+                f"{folder}: the tokenizer has neither a pad token nor an end-of-text token; name one of them"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """Give the greatest number of tokens a backbone can read, special tokens included.
+
+    RoBERTa counts its positions from the pad token's number on, so two of its 514 are never used.
+    """
+    positions = int(config.max_position_embeddings)
+    return positions - config.pad_token_id - 1 if "roberta" in config.model_type else positions
+
+
+def load_config(folder: Path) -> PreTrainedConfig:
+    """Load a model's config, without running code that lies beside it."""
+    from transformers import AutoConfig
+
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return config
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: config.json cannot be used: {error}") from error
+
+
+def load_classifier(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, seed: int, dropout: float | None = None
+) -> PreTrainedModel:
+    """Load a backbone with a classification head for the two labels.
+
+    A head that the folder does not hold is drawn from the seed, so that every stage that asks for it gets the same one.
+
+    Args:
+        folder: a Hugging Face folder.
+        tokenizer: from `load_tokenizer`; its pad token becomes the model's.
+        seed: the seed of params.yaml.
+        dropout: every dropout probability of the backbone; None keeps the config's.
+
+    Returns:
+        The model in evaluation mode, fp32, on the CPU.
+    """
+    model, _ = _load(
+        _auto("AutoModelForSequenceClassification"), folder, seed, **_head_settings(folder, tokenizer, dropout)
+    )
+    return model
+
+
+def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None) -> dict[str, Any]:
+    """Collect what the config of a classifier says beyond the backbone's own."""
+    config = load_config(folder)
+    dropouts = {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
+    return {
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: number for number, label in enumerate(LABELS)},
+        "pad_token_id": tokenizer.pad_token_id,
+        "problem_type": "single_label_classification",
+        "ignore_mismatched_sizes": True,
+        **dropouts,
+    }
+
+
+def _auto(name: str) -> Any:
+    """Import one of transformers' Auto classes."""
+    import transformers
+
+    return getattr(transformers, name)
+
+
+def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load a model as one class; what the folder lacks is drawn from the seed.
+
+    Returns:
+        The model, and transformers' account of missing and mismatched tensors.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    try:
+        model, info = kind.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **settings,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{folder}: the model cannot be loaded: {error}") from error
+    return model.eval(), info
+
+
+def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[dict[str, torch.Tensor], str]:
+    """Collect every weight that a pretrained folder really holds, under the names that a classifier uses.
+
+    The backbone's tensors come through the classification class, so that a frozen block has the same name and bytes
+    before and after fine-tuning; a language-model head comes through the class that the config names.
+
+    Returns:
+        Tensor name to tensor, without tied copies and without any newly drawn head; and the backbone's prefix.
+    """
+    import transformers
+
+    classifier, info = _load(
+        _auto("AutoModelForSequenceClassification"), folder, seed=0, **_head_settings(folder, tokenizer, None)
+    )
+    weights = _held(classifier, info)
+    architecture = (load_config(folder).architectures or [""])[0]
+    if architecture.endswith(("LMHeadModel", "ForCausalLM", "ForMaskedLM", "ForPreTraining")):
+        weights = {**_held(*_load(getattr(transformers, architecture), folder, seed=0)), **weights}
+    return weights, classifier.base_model_prefix
+
+
+def _held(model: PreTrainedModel, info: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Select the stored weights of a model that its folder held."""
+    drawn = {*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])}
+    return {name: tensor for name, tensor in stored_weights(model).items() if name not in drawn}
+
+
+def stored_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Give the tensors that a checkpoint of the model holds: all but the tied copies."""
+    tied = model.all_tied_weights_keys or {}
+    return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if name not in tied}

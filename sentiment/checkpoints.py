@@ -1,0 +1,78 @@
+"""Write a model as a Hugging Face folder with one safetensors file per block, so that equal blocks are equal files.
+
+`AutoModelFor...from_pretrained` reads such a folder as it reads any sharded checkpoint: an index names the file of
+each tensor (https://huggingface.co/docs/transformers/big_models#sharded-checkpoints). The file names come from the
+tensors' names alone, never from sizes, and DVC stores a file once however many runs share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment.tables import write_json
+
+if TYPE_CHECKING:
+    import torch
+
+INDEX = "model.safetensors.index.json"
+METADATA = {"format": "pt"}  # what transformers asks for; a second key would be written in random order
+_NUMBERED_BLOCK = re.compile(r"(.*?\.\d+)\.")
+
+
+def block_of(tensor: str, prefix: str) -> str:
+    """Name the block that a tensor belongs to.
+
+    Args:
+        tensor: a tensor's name, such as `transformer.h.3.mlp.c_fc.weight`.
+        prefix: the backbone's attribute in the model, such as `transformer`.
+
+    Returns:
+        `transformer.h.3` for that tensor; outside the numbered blocks the first part of the name below the prefix,
+        such as `transformer.wte` or `score`.
+    """
+    numbered = _NUMBERED_BLOCK.match(tensor)
+    if numbered:
+        return numbered.group(1)
+    parts = tensor.split(".")
+    return ".".join(parts[: 2 if parts[0] == prefix and len(parts) > 2 else 1])
+
+
+def save_blocks(weights: Mapping[str, torch.Tensor], prefix: str, folder: Path) -> None:
+    """Write weights as one safetensors file per block, and the index.
+
+    Args:
+        weights: tensor name to tensor, without tied copies.
+        prefix: the backbone's attribute in the model, such as `transformer`.
+        folder: where to; created if missing.
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks: dict[str, dict[str, torch.Tensor]] = {}
+    for name in sorted(weights):
+        blocks.setdefault(block_of(name, prefix), {})[name] = weights[name].contiguous()
+    for block, tensors in blocks.items():
+        save_file(tensors, folder / file_of(block), metadata=METADATA)
+    size = sum(tensor.nbytes for tensor in weights.values())
+    weight_map = {name: file_of(block) for block, tensors in blocks.items() for name in tensors}
+    write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": weight_map})
+
+
+def file_of(block: str) -> str:
+    """Name the file that holds a block."""
+    return f"model-{block}.safetensors"
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Compute the sha256 of every file of a model folder, by name."""
+    return {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def _sha256(file: Path) -> str:
+    """Compute a file's sha256 as 64 hexadecimal digits."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,149 @@
+"""Judge, clean and deduplicate rows of reviews; carve splits and subsample them by label."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from sentiment.errors import InputError
+from sentiment.names import LABELS
+
+SHOWN_ROWS = 10
+
+_BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
+_WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
+_WORD = re.compile(r"\w+")
+_CUES = {
+    "contrast": re.compile(r"\b(but|although|though|however|despite|yet|while|whereas)\b", re.IGNORECASE),
+    "negation": re.compile(r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n't\b", re.I),
+    "question": re.compile(r"\?"),
+    "shouting": re.compile(r"\b[A-Z]{4,}\b|!!"),
+}
+
+
+def label_numbers(labels: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    """Turn a catalog entry's label words into numbers.
+
+    Args:
+        labels: `negative` and `positive`, each with the words that stand for it.
+
+    Returns:
+        Lower-case word to 0 (negative) or 1 (positive).
+    """
+    return {str(word).casefold(): number for number, label in enumerate(LABELS) for word in labels[label]}
+
+
+def label_word(value: Any) -> str:
+    """Write a label as found in the way the catalog writes label words: lower case, 1.0 as 1, a missing one empty."""
+    if value is None or value != value:
+        return ""
+    word = str(value).strip().casefold()
+    whole = _WHOLE_FLOAT.fullmatch(word)
+    return whole.group(1) if whole else word
+
+
+def judge(rows: pd.DataFrame, numbers: Mapping[str, int]) -> pd.DataFrame:
+    """Give every row its label number, and every unusable row its problem.
+
+    Args:
+        rows: as `sentiment.readers` gives them.
+        numbers: from `label_numbers`.
+
+    Returns:
+        The rows with label a number (-1 where there is none) and `problem` filled in where the row is unusable.
+    """
+    words = rows["label"].map(label_word)
+    label = words.map(numbers).fillna(-1).astype("int64")
+    texts = rows["text"].map(lambda text: isinstance(text, str) and bool(text.strip()))
+    problem = rows["problem"].astype(object)
+    problem = problem.mask((problem == "") & (words == ""), "missing label")
+    problem = problem.mask((problem == "") & (label < 0), "unknown label")
+    problem = problem.mask((problem == "") & ~texts, "empty text")
+    return rows.assign(label=label, problem=problem, found=rows["label"])
+
+
+def describe_problems(rows: pd.DataFrame, labels: Mapping[str, Sequence[Any]]) -> str:
+    """List the unusable rows by file and problem, the first ten row numbers of each.
+
+    Args:
+        rows: judged rows, with at least one problem among them.
+        labels: the label words that are allowed.
+    """
+    lines = []
+    for (source, problem), group in rows[rows["problem"] != ""].groupby(["source", "problem"], sort=True):
+        shown = ", ".join(map(str, group["source_row"].head(SHOWN_ROWS)))
+        more = f" and {len(group) - SHOWN_ROWS} more" if len(group) > SHOWN_ROWS else ""
+        line = f"{source}: {problem} in row {shown}{more}"
+        if problem == "unknown label":
+            found = ", ".join(repr(value) for value in group["found"].drop_duplicates().head(SHOWN_ROWS))
+            words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in labels.items())
+            line += f" (found {found}; allowed {words})"
+        lines.append(line)
+    return "\n  ".join(lines)
+
+
+def without_breaks(text: Any) -> Any:
+    """Turn every HTML break, with the white space around it, into one space; what is no text stays as it is."""
+    return _BREAK.sub(" ", text).strip() if isinstance(text, str) else text
+
+
+def fingerprint(text: str) -> bytes:
+    """Digest a text so that case, punctuation and white space do not count.
+
+    Returns:
+        16 bytes, equal for equal and (as good as certainly) unequal for unequal normalised texts.
+    """
+    words = " ".join(_WORD.findall(text.casefold())) or text
+    return hashlib.blake2b(words.encode("utf-8"), digest_size=16).digest()
+
+
+def cue_tags(text: str) -> str:
+    """Name the surface cues of a text, for slices of real reviews: contrast, negation, question, shouting."""
+    return " ".join(name for name, cue in _CUES.items() if cue.search(text))
+
+
+def drop_duplicates(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
+    """Keep the first of every group of rows with one fingerprint.
+
+    Args:
+        rows: columns fingerprint and label among others.
+
+    Returns:
+        The rows kept, how many were dropped, and how many of those contradict the label of the row kept.
+    """
+    first_label = rows.groupby("fingerprint", sort=False)["label"].transform("first")
+    repeated = rows.duplicated("fingerprint")
+    return rows[~repeated], int(repeated.sum()), int((repeated & (rows["label"] != first_label)).sum())
+
+
+def carve(rows: pd.DataFrame, size: float | int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part rows in two at random, with the label shares of the whole in both.
+
+    Args:
+        rows: the rows, with a column label.
+        size: the second part's share, in (0, 1), or its number of rows.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        The larger and the carved part, each in the order of the rows.
+
+    Raises:
+        InputError: there are too few rows of a label for both parts.
+    """
+    try:
+        rest, part = train_test_split(np.arange(len(rows)), test_size=size, random_state=seed, stratify=rows["label"])
+    except ValueError as error:
+        counts = rows["label"].value_counts().sort_index().to_dict()
+        raise InputError(f"too few rows to split {size:g} of them off: rows by label {counts}") from error
+    return rows.iloc[np.sort(rest)], rows.iloc[np.sort(part)]
+
+
+def subsample(rows: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
+    """Keep that many rows, with the label shares of the whole; all of them where there are no more."""
+    return rows if count is None or count >= len(rows) else carve(rows, count, seed)[1]

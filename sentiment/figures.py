@@ -1,0 +1,201 @@
+"""Draw the pictures of the report, from tables alone: no measure is computed here, and torch is not needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BEFORE, AFTER, FLOOR, INK = "#b9bfca", "#2a6fbb", "#d9a441", "#29313d"
+NAMES = {"base": "before fine-tuning", "finetuned": "after fine-tuning"}
+COLOURS = {"base": BEFORE, "finetuned": AFTER}
+
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.grid": True,
+    "grid.color": "#e6e9ee",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+
+Points = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def save(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a picture whose bytes depend on what it shows alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi, metadata={"Software": None})
+
+
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of that many panels side by side, in inches; without pyplot, which would keep a state."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [figure.add_subplot(1, count, number + 1) for number in range(count)]
+
+
+def before_after(measures: Mapping[str, Any]) -> Figure:
+    """Show accuracy, F1 and ROC AUC of the baselines, the base model and the fine-tuned one.
+
+    Args:
+        measures: the content of metrics.json.
+    """
+    rows = {
+        "majority": (measures["baselines"]["majority"], "#e4d6b6"),
+        "TF-IDF + logistic regression": (measures["baselines"]["tfidf_lr"], FLOOR),
+        NAMES["base"]: (measures["base"], BEFORE),
+        NAMES["finetuned"]: (measures["test"], AFTER),
+    }
+    keys = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC AUC"}
+    figure, [axes] = _panels(1, 7.4, 3.6)
+    width = 0.8 / len(rows)
+    for number, (name, (values, colour)) in enumerate(rows.items()):
+        places = np.arange(len(keys)) + (number - (len(rows) - 1) / 2) * width
+        bars = axes.bar(places, [values[key] for key in keys], width * 0.94, label=name, color=colour)
+        axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+    axes.set(xticks=np.arange(len(keys)), xticklabels=list(keys.values()), ylim=(0, 1.1), title="Test split")
+    axes.grid(visible=False, axis="x")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def confusions(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Show the confusion matrix of each model, counts with the share of the row.
+
+    Args:
+        tables: model to rows with actual and predicted label words.
+    """
+    figure, panels = _panels(len(tables), 7.4, 3.4)
+    for axes, (model, table) in zip(panels, tables.items(), strict=True):
+        words = sorted(table["actual"].unique())
+        counts = pd.crosstab(table["actual"], table["predicted"]).reindex(index=words, columns=words, fill_value=0)
+        shares = counts.div(counts.sum(axis=1), axis=0)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for y, actual in enumerate(words):
+            for x, predicted in enumerate(words):
+                share = float(shares.loc[actual, predicted])
+                text = f"{int(counts.loc[actual, predicted])}\n{share:.1%}"
+                axes.text(x, y, text, ha="center", va="center", color="white" if share > 0.6 else INK)
+        axes.set(xticks=range(len(words)), xticklabels=words, yticks=range(len(words)), title=NAMES[model])
+        axes.set_yticklabels(words, rotation=90, va="center")
+        axes.set(xlabel="predicted", ylabel="actual")
+        axes.grid(visible=False)
+    return figure
+
+
+def training_curves(train: pd.DataFrame, validation: pd.DataFrame, best_step: int) -> Figure:
+    """Show the loss on both splits and the validation accuracy over the steps.
+
+    Args:
+        train: columns step and log_loss.
+        validation: columns step, log_loss and accuracy.
+        best_step: the step whose checkpoint was kept.
+    """
+    figure, [left, right] = _panels(2, 7.4, 3.2)
+    left.plot(train["step"], train["log_loss"], color=BEFORE, label="train")
+    left.plot(validation["step"], validation["log_loss"], color=AFTER, marker="o", ms=4, label="validation")
+    left.set(title="Log loss", xlabel="step", ylim=(0, None))
+    right.plot(validation["step"], validation["accuracy"], color=AFTER, marker="o", ms=4, label="validation")
+    right.set(title="Accuracy", xlabel="step", ylim=(None, 1.0))
+    for axes in (left, right):
+        axes.axvline(best_step, color=INK, lw=0.8, ls=":", label="kept")
+        axes.legend()
+    return figure
+
+
+def _curve(axes: Axes, points: Points, x: str, y: str) -> None:
+    """Draw one line per model."""
+    for model, rows in points.items():
+        axes.plot([row[x] for row in rows], [row[y] for row in rows], color=COLOURS[model], label=NAMES[model])
+    axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend()
+
+
+def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rate: float) -> Figure:
+    """Show both ranking curves of both models, with what chance would reach."""
+    figure, [left, right] = _panels(2, 7.4, 3.5)
+    left.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    right.axhline(positive_rate, color=INK, lw=0.8, ls=":")
+    _curve(left, roc, "false_positive_rate", "true_positive_rate")
+    _curve(right, precision_recall, "recall", "precision")
+    left.set_title("ROC")
+    right.set_title("Precision and recall")
+    return figure
+
+
+def calibration(bins: Points) -> Figure:
+    """Show the observed share of positive reviews over the probability stated."""
+    figure, [axes] = _panels(1, 4.4, 3.6)
+    axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    for model, rows in bins.items():
+        axes.plot(
+            [row["probability"] for row in rows],
+            [row["positive_rate"] for row in rows],
+            color=COLOURS[model],
+            marker="o",
+            ms=4,
+            label=NAMES[model],
+        )
+    axes.set(title="Calibration", xlabel="probability stated", ylabel="share positive", xlim=(0, 1), ylim=(0, 1.02))
+    axes.legend()
+    return figure
+
+
+def slice_accuracies(slices: Mapping[str, Mapping[str, float]], overall: float) -> Figure:
+    """Show the fine-tuned model's accuracy on each slice, the worst first."""
+    ordered = sorted(slices.items(), key=lambda item: item[1]["accuracy"])
+    figure, [axes] = _panels(1, 7.4, 0.6 + 0.32 * max(len(ordered), 1))
+    bars = axes.barh(
+        [f"{name} ({values['n']})" for name, values in ordered], [v["accuracy"] for _, v in ordered], color=AFTER
+    )
+    axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+    axes.axvline(overall, color=INK, lw=0.8, ls=":")
+    axes.set(xlim=(0, 1.08), title="Accuracy by slice (reviews), dotted: all")
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Path]:
+    """Draw every picture of the report.
+
+    Args:
+        tables: measures (metrics.json), confusion, roc, precision_recall and calibration by model, and the train and
+            validation curves.
+        folder: where to.
+        dpi: dots per inch.
+
+    Returns:
+        Picture name to file.
+    """
+    measures = tables["measures"]
+    makers: dict[str, Callable[[], Figure]] = {
+        "before_after": lambda: before_after(measures),
+        "confusion": lambda: confusions(tables["confusion"]),
+        "training": lambda: training_curves(tables["train"], tables["validation"], measures["train"]["best_step"]),
+        "roc_precision_recall": lambda: roc_and_precision_recall(
+            tables["roc"], tables["precision_recall"], measures["data"]["positive_rate"]["test"]
+        ),
+        "calibration": lambda: calibration(tables["calibration"]),
+        "slices": lambda: slice_accuracies(measures["slices"], measures["test"]["accuracy"]),
+    }
+    files = {}
+    with mpl.rc_context(STYLE):
+        for name, make in makers.items():
+            files[name] = folder / f"{name}.png"
+            save(make(), files[name], dpi)
+    return files

@@ -1,0 +1,158 @@
+"""Measures of a binary classifier's probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn import metrics
+
+CONFIDENCE = 0.95
+
+
+def measure(labels: np.ndarray, positive: np.ndarray, bins: int) -> dict[str, float]:
+    """Compute every measure of metrics.json for one set of predictions.
+
+    Args:
+        labels: 0 or 1, [reviews]; both occur.
+        positive: probability of label 1, in [0, 1], [reviews].
+        bins: bins of the expected calibration error.
+
+    Returns:
+        n; accuracy with its 95 % Wilson interval (accuracy_low, accuracy_high), precision, recall and f1 of the
+        positive label, f1_macro, roc_auc and pr_auc (average precision) in [0, 1]; mcc in [-1, 1]; log_loss in nats per
+        review; brier and ece in [0, 1].
+    """
+    predicted = (positive > 0.5).astype(int)
+    low, high = accuracy_interval(labels == predicted)
+    return {
+        "n": len(labels),
+        "accuracy": float(metrics.accuracy_score(labels, predicted)),
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "precision": float(metrics.precision_score(labels, predicted, zero_division=0.0)),
+        "recall": float(metrics.recall_score(labels, predicted)),
+        "f1": float(metrics.f1_score(labels, predicted)),
+        "f1_macro": float(metrics.f1_score(labels, predicted, average="macro")),
+        "mcc": float(metrics.matthews_corrcoef(labels, predicted)),
+        "roc_auc": float(metrics.roc_auc_score(labels, positive)),
+        "pr_auc": float(metrics.average_precision_score(labels, positive)),
+        "log_loss": float(metrics.log_loss(labels, positive, labels=[0, 1])),
+        "brier": float(metrics.brier_score_loss(labels, positive)),
+        "ece": calibration_error(labels, positive, bins),
+    }
+
+
+def accuracy_interval(correct: np.ndarray) -> tuple[float, float]:
+    """Compute the 95 % Wilson score interval of an accuracy.
+
+    Args:
+        correct: whether each prediction is right, [reviews].
+
+    Source:
+        Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953
+    """
+    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def calibration_bins(labels: np.ndarray, positive: np.ndarray, bins: int) -> list[dict[str, float]]:
+    """Compare stated and observed probability in bins of equal width.
+
+    Args:
+        labels: 0 or 1, [reviews].
+        positive: probability of label 1, [reviews].
+        bins: number of bins over [0, 1].
+
+    Returns:
+        For each bin that is not empty: n, probability (the mean stated) and positive_rate (the share observed).
+    """
+    index = np.minimum((positive * bins).astype(int), bins - 1)
+    rows = []
+    for number in np.unique(index):
+        inside = index == number
+        rows.append(
+            {
+                "n": int(inside.sum()),
+                "probability": float(positive[inside].mean()),
+                "positive_rate": float(labels[inside].mean()),
+            }
+        )
+    return rows
+
+
+def calibration_error(labels: np.ndarray, positive: np.ndarray, bins: int) -> float:
+    """Compute the expected calibration error of the positive label's probability, in [0, 1].
+
+    Source:
+        Naeini, Cooper and Hauskrecht 2015, https://doi.org/10.1609/aaai.v29i1.9602, with bins over the positive
+        label's probability as in scikit-learn's calibration_curve.
+    """
+    rows = calibration_bins(labels, positive, bins)
+    return sum(row["n"] * abs(row["probability"] - row["positive_rate"]) for row in rows) / len(labels)
+
+
+def gain(labels: np.ndarray, before: np.ndarray, after: np.ndarray, samples: int, seed: int) -> dict[str, float]:
+    """Compare two sets of predictions for the same reviews.
+
+    Args:
+        labels: 0 or 1, [reviews].
+        before: the first model's probability of label 1, [reviews].
+        after: the second model's.
+        samples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Returns:
+        accuracy and log_loss (after minus before); accuracy_low and accuracy_high, the 95 % percentile interval of the
+        accuracy's difference under a paired bootstrap; mcnemar_p, the exact two-sided p-value that both are equally
+        often right.
+
+    Source:
+        Efron and Tibshirani 1993, chapter 13 (percentile interval); McNemar 1947,
+        https://doi.org/10.1007/BF02295996, in its exact binomial form.
+    """
+    right_before, right_after = (before > 0.5) == (labels == 1), (after > 0.5) == (labels == 1)
+    better, worse = int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())
+    n = len(labels)
+    counts = np.random.default_rng(seed).multinomial(n, [better / n, worse / n, (n - better - worse) / n], size=samples)
+    low, high = np.quantile((counts[:, 0] - counts[:, 1]) / n, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return {
+        "accuracy": (better - worse) / n,
+        "accuracy_low": float(low),
+        "accuracy_high": float(high),
+        "log_loss": float(
+            metrics.log_loss(labels, after, labels=[0, 1]) - metrics.log_loss(labels, before, labels=[0, 1])
+        ),
+        "mcnemar_p": float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
+    }
+
+
+def slices(tags: list[str], correct: np.ndarray) -> dict[str, dict[str, float]]:
+    """Measure the accuracy of the reviews that carry each tag.
+
+    Args:
+        tags: each review's tags, separated by blanks, [reviews].
+        correct: whether each prediction is right, [reviews].
+
+    Returns:
+        Tag to n and accuracy, for every tag that occurs.
+    """
+    carried: dict[str, list[bool]] = {}
+    for words, right in zip(tags, correct, strict=True):
+        for word in words.split():
+            carried.setdefault(word, []).append(bool(right))
+    return {tag: {"n": len(rights), "accuracy": float(np.mean(rights))} for tag, rights in sorted(carried.items())}
+
+
+def roc_points(labels: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
+    """Trace the ROC curve: false_positive_rate and true_positive_rate at every useful threshold."""
+    false_positive, true_positive, _ = metrics.roc_curve(labels, positive)
+    return [
+        {"false_positive_rate": float(x), "true_positive_rate": float(y)}
+        for x, y in zip(false_positive, true_positive, strict=True)
+    ]
+
+
+def precision_recall_points(labels: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
+    """Trace precision over recall, thinned to thresholds at which the curve turns."""
+    precision, recall, _ = metrics.precision_recall_curve(labels, positive, drop_intermediate=True)
+    return [{"precision": float(p), "recall": float(r)} for p, r in zip(precision, recall, strict=True)]

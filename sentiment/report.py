@@ -1,0 +1,77 @@
+"""Write the report and the model card from metrics, tables and pictures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+MEASURES = {  # key in metrics.json -> name, and whether more is better
+    "accuracy": ("accuracy", True),
+    "precision": ("precision", True),
+    "recall": ("recall", True),
+    "f1": ("F1", True),
+    "mcc": ("Matthews correlation", True),
+    "roc_auc": ("ROC AUC", True),
+    "pr_auc": ("average precision", True),
+    "log_loss": ("log loss", False),
+    "brier": ("Brier score", False),
+    "ece": ("calibration error", False),
+}
+
+
+def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Set the measures before and after fine-tuning side by side.
+
+    Returns:
+        For each measure: measure (its name), before, after, change (after minus before) and better.
+    """
+    rows = []
+    for key, (name, more_is_better) in MEASURES.items():
+        change = after[key] - before[key]
+        rows.append(
+            {
+                "measure": name,
+                "before": before[key],
+                "after": after[key],
+                "change": change,
+                "better": (change >= 0) == more_is_better,
+            }
+        )
+    return rows
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """List nested params as pairs of a dotted key and its value."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            pairs.extend(flatten(value, f"{prefix}{key}."))
+        else:
+            pairs.append((prefix + key, value))
+    return pairs
+
+
+def render(template: str, **content: Any) -> str:
+    """Fill one of the templates; a name it asks for and does not get is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
+    environment.filters["fixed"] = lambda value: f"{value:.4f}"
+    environment.filters["signed"] = lambda value, digits: f"{value:+.{digits}f}"
+    return environment.get_template(template).render(**content)
+
+
+def embedded(picture: Path) -> str:
+    """Turn a PNG file into an address that carries the picture itself, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")

@@ -1,0 +1,41 @@
+"""Score many reviews with a classifier: batches of near-equal length, results in the order asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from sentiment.batching import pad
+from sentiment.names import LABELS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def score(model: PreTrainedModel, ids: Sequence[Sequence[int]], batch_size: int, device: str) -> np.ndarray:
+    """Compute the logits of every review.
+
+    Only the two logits of each review are kept; rows are sorted by length, so that little of a batch is padding.
+
+    Args:
+        model: a classifier whose config names the pad token.
+        ids: token ids of each review.
+        batch_size: reviews scored at once.
+        device: cpu, cuda or mps.
+
+    Returns:
+        Logits, float64 [reviews, labels], in the order of `ids`.
+    """
+    model.eval().to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
+    order = np.argsort([len(row) for row in ids], kind="stable")[::-1]
+    logits = np.empty((len(ids), len(LABELS)))
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = pad([ids[i] for i in chosen], model.config.pad_token_id)
+            output = model(**{name: tensor.to(device) for name, tensor in batch.items()}).logits
+            logits[chosen] = output.float().cpu().numpy()
+    return logits

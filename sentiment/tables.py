@@ -1,0 +1,60 @@
+"""Write tables and numbers so that equal content is equal bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+DIGITS = 6
+
+
+def rounded(value: Any) -> Any:
+    """Round every float inside a nested value to six digits after the point, so that noise shows in no diff.
+
+    Raises:
+        ValueError: a float is not finite; JSON has no word for it.
+    """
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy scalar
+        value = value.item()
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ValueError(f"a number to be written is not finite: {value}")
+        return round(value, DIGITS) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return value
+
+
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Write JSON: keys sorted, floats rounded, one trailing newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(rounded(content), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file written by `write_json`."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet, without its index."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path, index=False)
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet table."""
+    return pd.read_parquet(path)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as UTF-8 CSV, without its index, floats with six digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False, float_format=f"%.{DIGITS}f", lineterminator="\n", encoding="utf-8")

@@ -1,0 +1,125 @@
+"""A pretrained model -> models/base, a Hugging Face folder with one safetensors file per block.
+
+In: the model that `model.name` chooses in catalog.yaml: the built-in miniature GPT-2, pre-trained here on unlabelled
+built-in reviews; a hub model by pinned revision (the hub's cache and offline mode are honoured, only safetensors are
+read, no code that lies beside a model is run); or a Hugging Face folder below models/local.
+Out: models/base; metrics/base.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentiment import backbones, miniature
+from sentiment.checkpoints import save_blocks
+from sentiment.errors import InputError, exit_on_input_error
+from sentiment.hub import fetch
+from sentiment.params import catalog_entry, load_params, section
+from sentiment.paths import BASE, BASE_METRICS, CATALOG
+from sentiment.progress import say, timed
+from sentiment.tables import write_json
+from sentiment.torch_setup import set_up_torch
+
+FILES = [
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens*",
+]
+
+
+@dataclass(frozen=True)
+class BaseParams:
+    """The section `base` of params.yaml; params.schema.json says what each value means."""
+
+    pretraining_rows: int
+    pretraining_learning_rate: float
+    pretraining_batch_size: int
+    pretraining_block_size: int
+
+
+def build(entry: dict[str, Any], params: BaseParams, device: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Pre-train the built-in model and write it.
+
+    Args:
+        entry: the catalog entry, with the model's size.
+        params: the stage's params.
+        device: cpu, cuda or mps.
+        seed: the seed of params.yaml.
+        folder: where to.
+
+    Returns:
+        The numbers for metrics/base.json.
+
+    Raises:
+        InputError: a block of tokens is longer than the model can read.
+    """
+    if params.pretraining_block_size > entry["positions"]:
+        raise InputError(
+            f"params.yaml: base.pretraining_block_size: found {params.pretraining_block_size}, must be at most "
+            f"{entry['positions']}, the positions of the model in {CATALOG}"
+        )
+    texts = miniature.unlabelled_reviews(entry, params.pretraining_rows, seed)
+    with timed("training the tokenizer"):
+        tokenizer = miniature.train_tokenizer(texts, entry["vocabulary"], entry["positions"])
+        blocks = miniature.blocks_of_tokens(tokenizer, texts, params.pretraining_block_size)
+    model = miniature.random_model(entry, tokenizer)
+    with timed(f"pre-training {model.num_parameters()} parameters on {blocks.numel()} tokens"):
+        loss = miniature.pretrain(
+            model, blocks, params.pretraining_learning_rate, params.pretraining_batch_size, device, seed
+        )
+    weights = backbones.stored_weights(model)
+    save_blocks(weights, model.base_model_prefix, folder)
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"pretraining": {"tokens": blocks.numel(), "log_loss": loss}, "parameters": parameters(weights)}
+
+
+def adopt(source: Path, folder: Path) -> dict[str, Any]:
+    """Rewrite a Hugging Face folder with one file per block; its weights stay what they are.
+
+    Args:
+        source: the folder to read.
+        folder: where to.
+
+    Returns:
+        The numbers for metrics/base.json.
+    """
+    backbones.check_folder(source)
+    tokenizer = backbones.load_tokenizer(source)
+    weights, prefix = backbones.pretrained_weights(source, tokenizer)
+    save_blocks(weights, prefix, folder)
+    backbones.load_config(source).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return {"parameters": parameters(weights)}
+
+
+def parameters(weights: dict[str, Any]) -> int:
+    """Count the numbers in all tensors."""
+    return sum(tensor.numel() for tensor in weights.values())
+
+
+def main() -> None:
+    """Bring the model that params.yaml chooses."""
+    all_params = load_params()
+    name = all_params["model"]["name"]
+    where, entry = f"{CATALOG}: models.{name}", catalog_entry("models", name)
+    seed, device = all_params["seed"], all_params["device"]
+    set_up_torch(seed, all_params["threads"], device)
+    with timed(f"bringing {name}"):
+        if entry["source"] == "builtin":
+            metrics = build(entry, section(all_params, "base", BaseParams), device, seed, BASE)
+        else:
+            source = Path(entry["path"]) if entry["source"] == "local" else fetch(entry, where, "model", FILES)
+            metrics = adopt(source, BASE)
+        write_json(BASE_METRICS, metrics)
+    say(f"{metrics['parameters']} parameters in {BASE}")
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

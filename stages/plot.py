@@ -1,0 +1,126 @@
+"""Tables -> figures, report, model card, metrics.json. Cheap, and free of torch.
+
+In: the metrics and tables of the stages before. Out: metrics.json (in git: what `dvc metrics diff` compares),
+reports/report.html (self-contained), reports/model_card.md and reports/figures/*.png.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sentiment.errors import exit_on_input_error
+from sentiment.figures import draw_all
+from sentiment.names import SPLITS
+from sentiment.params import catalog_entry, load_params, section
+from sentiment.paths import (
+    EVALUATE_METRICS,
+    METRICS,
+    PREDICTIONS,
+    PREPARE_METRICS,
+    REPORTS,
+    TEST_CURVES,
+    TOKENIZE_METRICS,
+    TRAIN_METRICS,
+    TRAINING_CURVES,
+)
+from sentiment.report import compare, embedded, flatten, render
+from sentiment.tables import read_json, read_parquet, write_json
+
+MODELS = ("base", "finetuned")
+
+
+@dataclass(frozen=True)
+class PlotParams:
+    """The section `plot` of params.yaml; params.schema.json says what each value means."""
+
+    dpi: int
+    worst_rows: int
+
+
+def gather_metrics() -> dict[str, Any]:
+    """Join the stages' numbers into what metrics.json holds."""
+    measures: dict[str, Any] = read_json(EVALUATE_METRICS)
+    truncated = {split: counts["truncated_share"] for split, counts in read_json(TOKENIZE_METRICS).items()}
+    truncated.update(measures["data"]["truncated_share"])
+    measures["data"] = {**read_json(PREPARE_METRICS), "truncated_share": truncated}
+    train = read_json(TRAIN_METRICS)
+    measures["train"] = {key: value for key, value in train.items() if key != "validation"}
+    return measures
+
+
+def gather_tables(measures: dict[str, Any]) -> dict[str, Any]:
+    """Read what the pictures show."""
+    curves = {
+        name: {model: read_json(TEST_CURVES / f"{name}_{model}.json") for model in MODELS}
+        for name in ("roc", "precision_recall", "calibration")
+    }
+    return {
+        **curves,
+        "measures": measures,
+        "confusion": {model: pd.read_csv(TEST_CURVES / f"confusion_{model}.csv") for model in MODELS},
+        "train": pd.read_csv(TRAINING_CURVES / "train.csv"),
+        "validation": pd.read_csv(TRAINING_CURVES / "validation.csv"),
+    }
+
+
+def worst_rows(predictions: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+    """Choose the wrong predictions that were stated with the most confidence."""
+    wrong = predictions[~predictions["correct"]]
+    order = (wrong["probability_positive"] - 0.5).abs().sort_values(ascending=False, kind="stable").index
+    return [{str(key): value for key, value in row.items()} for row in wrong.loc[order[:count]].to_dict("records")]
+
+
+def source_of(entry: dict[str, Any], name: str) -> str:
+    """Say where a model or data set comes from, in one phrase."""
+    place = f" {entry['id']} at revision {entry['revision']}" if entry["source"] == "hub" else ""
+    return f"{name} ({entry['source']}{place}; licence: {entry['licence']})"
+
+
+def print_comparison(comparison: list[dict[str, Any]], report: Path) -> None:
+    """Show the before/after table on the terminal, and say where the report lies."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("measure", title="Test split, before and after fine-tuning")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in comparison:
+        table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
+    console = Console()
+    console.print(table)
+    console.print(f"Report: {report}", highlight=False)
+
+
+def main() -> None:
+    """Draw the figures and write the report, the model card and metrics.json."""
+    all_params = load_params()
+    params = section(all_params, "plot", PlotParams)
+    measures = gather_metrics()
+    write_json(METRICS, measures)
+    pictures = draw_all(gather_tables(measures), REPORTS / "figures", params.dpi)
+    names = {kind: all_params[kind]["name"] for kind in ("data", "model")}
+    comparison = compare(measures["base"], measures["test"])
+    content = {
+        **names,
+        "m": measures,
+        "comparison": comparison,
+        "params": all_params,
+        "choices": flatten({key: value for key, value in all_params.items() if key != "plot"}),
+        "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],
+        "worst": worst_rows(read_parquet(PREDICTIONS / "test.parquet"), params.worst_rows),
+        "pictures": {name: embedded(file) for name, file in pictures.items()},
+        "model_facts": source_of(catalog_entry("models", names["model"]), names["model"]),
+        "data_facts": source_of(catalog_entry("datasets", names["data"]), names["data"]),
+    }
+    report = REPORTS / "report.html"
+    report.write_text(render("report.html", **content), encoding="utf-8", newline="\n")
+    (REPORTS / "model_card.md").write_text(render("model_card.md", **content), encoding="utf-8", newline="\n")
+    print_comparison(comparison, report)
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

@@ -1,0 +1,78 @@
+"""Prepared text -> token ids.
+
+In: the train and validation splits of data/prepared (test is read by evaluate alone) and the tokenizer of models/base.
+Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, input_ids (ragged, without padding), length
+(tokens) and label; metrics/tokenize.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+if __package__ != "stages":  # run by path, this file would shadow the standard library's tokenize
+    raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
+
+import datasets
+import pandas as pd
+import pyarrow as pa
+
+from sentiment.backbones import load_config, load_tokenizer, max_positions
+from sentiment.encoding import check_max_length, encode
+from sentiment.errors import exit_on_input_error
+from sentiment.params import load_params, section
+from sentiment.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
+from sentiment.progress import say, timed
+from sentiment.tables import read_parquet, write_json
+
+
+@dataclass(frozen=True)
+class TokenizeParams:
+    """The section `tokenize` of params.yaml; params.schema.json says what each value means."""
+
+    max_length: int
+    truncation_side: str
+
+
+def tokenize_split(rows: pd.DataFrame, tokenizer: Any, params: TokenizeParams) -> tuple[pa.Table, dict[str, float]]:
+    """Encode one split.
+
+    Args:
+        rows: the prepared rows, with id, text and label.
+        tokenizer: the backbone's.
+        params: the stage's params.
+
+    Returns:
+        The table, and the split's tokens, mean_length (tokens) and truncated_share.
+    """
+    ids: list[pa.Array] = []
+    truncated = 0
+    for encoded in encode(tokenizer, rows["text"].tolist(), params.max_length, params.truncation_side):
+        ids.append(pa.array(encoded.ids, pa.list_(pa.int32())))
+        truncated += sum(encoded.truncated)
+    column = pa.chunked_array(ids)
+    lengths = pa.compute.list_value_length(column)
+    table = pa.table({"id": rows["id"], "input_ids": column, "length": lengths, "label": rows["label"]})
+    tokens = int(pa.compute.sum(lengths).as_py())
+    counts = {"tokens": tokens, "mean_length": tokens / len(rows), "truncated_share": truncated / len(rows)}
+    return table, counts
+
+
+def main() -> None:
+    """Tokenize the train and validation splits."""
+    all_params = load_params()
+    params = section(all_params, "tokenize", TokenizeParams)
+    datasets.disable_progress_bars()
+    check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
+    tokenizer = load_tokenizer(BASE)
+    metrics = {}
+    for split in ("train", "validation"):
+        with timed(f"tokenizing {split}"):
+            table, metrics[split] = tokenize_split(read_parquet(PREPARED / f"{split}.parquet"), tokenizer, params)
+            datasets.Dataset(table).save_to_disk(TOKENIZED / split)
+        say(f"{split}: {metrics[split]['tokens']} tokens, {metrics[split]['truncated_share']:.1%} of the reviews cut")
+    write_json(TOKENIZE_METRICS, metrics)
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

@@ -1,0 +1,227 @@
+"""Token ids + base -> fine-tuned model, training history.
+
+In: data/tokenized/{train,validation} and models/base. Out: models/finetuned, a self-contained Hugging Face folder with
+one safetensors file per block and sentiment.json beside it; metrics/train.json; plots/training/{train,validation}.csv.
+
+AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches hold
+reviews of near-equal length, in an order drawn from the seed. The validation split alone decides which checkpoint is
+kept and when to stop; the test split is not read.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, load_from_disk
+from sklearn.metrics import log_loss
+from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
+
+from sentiment import backbones
+from sentiment.batching import PaddingCollator
+from sentiment.checkpoints import digests, save_blocks
+from sentiment.errors import exit_on_input_error
+from sentiment.params import load_params, section
+from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
+from sentiment.probability import probabilities
+from sentiment.progress import say, timed
+from sentiment.tables import write_csv, write_json
+from sentiment.torch_setup import set_up_torch
+from sentiment.trainer import ProgressLines, training_arguments, warmup_steps
+
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
+
+
+@dataclass(frozen=True)
+class TrainParams:
+    """The section `train` of params.yaml; params.schema.json says what each value means."""
+
+    epochs: int
+    batch_size: int
+    gradient_accumulation_steps: int
+    learning_rate: float
+    schedule: str
+    warmup_fraction: float
+    weight_decay: float
+    max_gradient_norm: float
+    dropout: float | None
+    evaluations_per_epoch: int
+    early_stopping_patience: int
+    best_by: str
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A run's optimizer steps: of one epoch, and of all."""
+
+    per_epoch: int
+    total: int
+
+
+def count_steps(rows: int, params: TrainParams) -> Steps:
+    """Count the optimizer steps; the last ones of an epoch may hold fewer reviews."""
+    batches = math.ceil(rows / params.batch_size)
+    per_epoch = math.ceil(batches / params.gradient_accumulation_steps)
+    return Steps(per_epoch, per_epoch * params.epochs)
+
+
+class EvaluateOnSchedule(TrainerCallback):
+    """Asks for an evaluation after equal shares of each epoch, the epoch's end always among them."""
+
+    def __init__(self, steps: Steps, evaluations_per_epoch: int) -> None:
+        """Compute the steps of one epoch after which to evaluate."""
+        count = min(evaluations_per_epoch, steps.per_epoch)
+        self.due = {round(steps.per_epoch * k / count) for k in range(1, count + 1)}
+        self.per_epoch = steps.per_epoch
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask when it is time."""
+        if (state.global_step - 1) % self.per_epoch + 1 in self.due:
+            control.should_evaluate = True
+
+
+def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
+    """Measure the validation predictions: accuracy, and log_loss in nats per review."""
+    logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    positive = probabilities(logits)
+    accuracy = float(((positive > 0.5) == (labels == 1)).mean())
+    return {"accuracy": accuracy, "log_loss": float(log_loss(labels, positive, labels=[0, 1]))}
+
+
+def make_trainer(
+    model: PreTrainedModel, train: Dataset, validation: Dataset, params: TrainParams, device: str, seed: int
+) -> Trainer:
+    """Set the Trainer up.
+
+    Args:
+        model: the classifier, changed in place by the training.
+        train: rows with input_ids, length and label.
+        validation: likewise.
+        params: the stage's params.
+        device: cpu, cuda or mps.
+        seed: decides the order of the batches and the dropout.
+    """
+    steps = count_steps(len(train), params)
+    arguments = training_arguments(
+        device,
+        seed,
+        steps.total,
+        per_device_train_batch_size=params.batch_size,
+        per_device_eval_batch_size=params.batch_size * 4,
+        gradient_accumulation_steps=params.gradient_accumulation_steps,
+        num_train_epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        lr_scheduler_type=SCHEDULES[params.schedule],
+        warmup_steps=warmup_steps(params.warmup_fraction, steps.total),
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_gradient_norm,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        eval_on_start=True,
+        eval_strategy="steps",
+        eval_steps=steps.total,
+        save_strategy="best",
+        save_only_model=True,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=params.best_by,
+        greater_is_better=params.best_by == "accuracy",
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
+        data_collator=PaddingCollator(model.config.pad_token_id),
+        compute_metrics=validation_measures,
+        callbacks=[
+            ProgressLines(),
+            EvaluateOnSchedule(steps, params.evaluations_per_epoch),
+            EarlyStoppingCallback(params.early_stopping_patience),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def curves(history: list[dict[str, float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Part the Trainer's log into the training and the validation curve.
+
+    Returns:
+        Columns step, epoch, log_loss, learning_rate; and step, epoch, log_loss, accuracy.
+    """
+    train = [e for e in history if "loss" in e]
+    validation = {e["step"]: e for e in history if "eval_log_loss" in e}  # the last one of a step counts
+    return (
+        pd.DataFrame([(e["step"], e["epoch"], e["loss"], e["learning_rate"]) for e in train],
+                     columns=["step", "epoch", "log_loss", "learning_rate"]),
+        pd.DataFrame([(e["step"], e["epoch"], e["eval_log_loss"], e["eval_accuracy"]) for e in validation.values()],
+                     columns=["step", "epoch", "log_loss", "accuracy"]),
+    )  # fmt: skip
+
+
+def summarise(trainer: Trainer, train: Dataset, validation: pd.DataFrame) -> dict[str, Any]:
+    """Sum a training run up, for metrics/train.json."""
+    best_step = trainer.state.best_global_step
+    best = validation[validation["step"] == best_step].iloc[0]
+    return {
+        "steps": trainer.state.global_step,
+        "epochs": trainer.state.epoch,
+        "tokens": round(sum(train["length"]) * trainer.state.epoch),
+        "best_step": best_step,
+        "positive_rate": float(np.mean(train["label"])),
+        "validation": {"accuracy": best["accuracy"], "log_loss": best["log_loss"]},
+    }
+
+
+def write_model(model: PreTrainedModel, tokenizer: Any, encoding: dict[str, Any], folder: Path) -> None:
+    """Write the self-contained model folder.
+
+    Args:
+        model: the fine-tuned classifier.
+        tokenizer: the backbone's, with its pad token set.
+        encoding: the section `tokenize` of params.yaml: how texts become token ids.
+        folder: where to.
+    """
+    save_blocks(backbones.stored_weights(model), model.base_model_prefix, folder)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    facts = {**encoding, "formulation": "head", "temperature": 1.0, "threshold": 0.5, "sha256": digests(folder)}
+    write_json(folder / "sentiment.json", facts)
+
+
+def main() -> None:
+    """Fine-tune the base model on the train split."""
+    all_params = load_params()
+    params = section(all_params, "train", TrainParams)
+    seed, device = all_params["seed"], all_params["device"]
+    set_up_torch(seed, all_params["threads"], device)
+    train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
+    tokenizer = backbones.load_tokenizer(BASE)
+    model = backbones.load_classifier(BASE, tokenizer, seed, params.dropout)
+    trainer = make_trainer(model, train, validation, params, device, seed)
+    try:
+        with timed(f"fine-tuning {model.num_parameters()} parameters on {len(train)} reviews"):
+            trainer.train()
+        write_model(model, tokenizer, all_params["tokenize"], FINETUNED)
+    finally:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
+    train_curve, validation_curve = curves(trainer.state.log_history)
+    write_csv(TRAINING_CURVES / "train.csv", train_curve)
+    write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
+    metrics = summarise(trainer, train, validation_curve)
+    write_json(TRAIN_METRICS, metrics)
+    say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)
