@@ -29,7 +29,8 @@ def score(model: PreTrainedModel, ids: Sequence[Sequence[int]], batch_size: int,
     Returns:
         Logits, float64 [reviews, labels], in the order of `ids`.
     """
-    model.eval().to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
+    model.to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
+    model.train(mode=False)
     order = np.argsort([len(row) for row in ids], kind="stable")[::-1]
     logits = np.empty((len(ids), len(LABELS)))
     with torch.inference_mode():

@@ -1,0 +1,148 @@
+"""What the tests share: a workspace of their own, and tiny random models of every family, made without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+ROOT = Path(__file__).parent.parent
+SETTINGS = ("params.yaml", "params.schema.json", "catalog.yaml")
+FAMILIES = ("gpt2", "distilbert", "bert", "roberta", "llama")
+
+TEXTS = [
+    "This product is fantastic! I love it and would recommend it to everyone.",
+    "Terrible experience. It broke after one use. I will never buy this again.",
+    "The plot is dull, but the acting is superb.",
+    "Nobody could call the battery good.",
+    "Fine.",
+    "A long and winding story about a lighthouse, told twice, with great care for every single one of its many keepers.",
+]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with the project's settings, which is the working directory of the test."""
+    for name in SETTINGS:
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def change(workspace: Path) -> Callable[..., None]:
+    """Change a settings file of the workspace: change("params.yaml", **{"train.epochs": 1})."""
+
+    def change_file(name: str, **values: Any) -> None:
+        yaml = YAML()
+        content = yaml.load(workspace / name)
+        for key, value in values.items():
+            *parents, last = key.split(".")
+            place = content
+            for parent in parents:
+                place = place[parent]
+            place[last] = value
+        yaml.dump(content, workspace / name)
+
+    return change_file
+
+
+def tiny_config(family: str, vocabulary: int) -> Any:
+    """Make the config of a two-layer model of a family."""
+    import transformers as t
+
+    encoder = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "hidden_size": 32}
+    match family:
+        case "gpt2":
+            return t.GPT2Config(
+                vocab_size=vocabulary, n_positions=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+            )
+        case "llama":
+            return t.LlamaConfig(
+                vocab_size=vocabulary, max_position_embeddings=64, **encoder, bos_token_id=0, eos_token_id=0
+            )
+        case "distilbert":
+            return t.DistilBertConfig(
+                vocab_size=vocabulary, max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2
+            )
+        case "bert":
+            return t.BertConfig(vocab_size=vocabulary, max_position_embeddings=64, **encoder)
+        case "roberta":
+            return t.RobertaConfig(vocab_size=vocabulary, max_position_embeddings=66, pad_token_id=1, **encoder)
+        case _:
+            raise ValueError(family)
+
+
+def tiny_tokenizer(family: str) -> Any:
+    """Train a small tokenizer of the family's kind: byte-level BPE without a pad token, WordPiece, or RoBERTa's BPE."""
+    import transformers as t
+    from tokenizers import ByteLevelBPETokenizer, processors
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    if family in ("gpt2", "llama"):
+        bpe = ByteLevelBPETokenizer()
+        bpe.train_from_iterator(TEXTS, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
+        return t.PreTrainedTokenizerFast(
+            tokenizer_object=bpe._tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
+        )
+    if family == "roberta":
+        bpe = ByteLevelBPETokenizer()
+        names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        bpe.train_from_iterator(TEXTS, vocab_size=400, special_tokens=names, show_progress=False)
+        bpe._tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+        return t.PreTrainedTokenizerFast(
+            tokenizer_object=bpe._tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>",
+            cls_token="<s>", sep_token="</s>", mask_token="<mask>",
+        )  # fmt: skip
+    pieces = BertWordPieceTokenizer()
+    pieces.train_from_iterator(TEXTS, vocab_size=400, show_progress=False)
+    pieces._tokenizer.post_processor = processors.BertProcessing(
+        ("[SEP]", pieces.token_to_id("[SEP]")), ("[CLS]", pieces.token_to_id("[CLS]"))
+    )
+    return t.PreTrainedTokenizerFast(
+        tokenizer_object=pieces._tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+
+
+LANGUAGE_MODELS = {
+    "gpt2": "GPT2LMHeadModel",
+    "llama": "LlamaForCausalLM",
+    "distilbert": "DistilBertForMaskedLM",
+    "bert": "BertForMaskedLM",
+    "roberta": "RobertaForMaskedLM",
+}
+
+
+def make_tiny_model(family: str, folder: Path) -> Path:
+    """Write a random two-layer language model of a family, as the hub would hold it."""
+    import torch
+    import transformers
+
+    tokenizer = tiny_tokenizer(family)
+    torch.manual_seed(7)
+    model = getattr(transformers, LANGUAGE_MODELS[family])(tiny_config(family, len(tokenizer)))
+    for parameter in model.parameters():  # the usual 0.02 gives logits too equal to tell a wrong one from a right one
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the folder of a tiny random model of a family; made once per session."""
+    folder = tmp_path_factory.mktemp("tiny")
+
+    def tiny(family: str) -> Path:
+        path = folder / family
+        return path if path.is_dir() else make_tiny_model(family, path)
+
+    return tiny

@@ -1,0 +1,137 @@
+"""Every model family through the same doors: loading, padding, positions, what a checkpoint holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from sentiment import backbones
+from sentiment.errors import InputError
+from sentiment.scoring import score
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS
+
+Tiny = Callable[[str], Path]
+
+
+def rows_of_ids(tokenizer: object) -> list[list[int]]:
+    return [tokenizer(text, truncation=True, max_length=60)["input_ids"] for text in TEXTS]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_depend_on_neither_padding_nor_batch_nor_neighbours(family: str, tiny_models: Tiny) -> None:
+    """The reference is the plain model on one row at a time: no padding, no mask, no code of ours."""
+    folder = tiny_models(family)
+    tokenizer = backbones.load_tokenizer(folder)
+    model = backbones.load_classifier(folder, tokenizer, seed=3)
+    for name, parameter in model.named_parameters():
+        if name.startswith(("score", "classifier")):
+            torch.nn.init.normal_(parameter, std=1.0)  # logits that differ visibly
+    ids = rows_of_ids(tokenizer)
+    assert len({len(row) for row in ids}) > 3
+    with torch.no_grad():
+        alone = torch.cat([model(input_ids=torch.tensor([row])).logits for row in ids]).numpy()
+    assert np.abs(alone - alone[0]).max() > 1e-2
+    for batch_size in (1, 2, 3, len(ids)):
+        assert np.abs(score(model, ids, batch_size, "cpu") - alone).max() < 1e-4
+    shuffled = [3, 0, 5, 2, 4, 1]
+    assert np.abs(score(model, [ids[i] for i in shuffled], 4, "cpu") - alone[shuffled]).max() < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_pad_token_is_set_in_tokenizer_and_config(family: str, tiny_models: Tiny) -> None:
+    tokenizer = backbones.load_tokenizer(tiny_models(family))
+    model = backbones.load_classifier(tiny_models(family), tokenizer, seed=0)
+    assert tokenizer.pad_token_id is not None
+    assert model.config.pad_token_id == tokenizer.pad_token_id
+    assert tokenizer.padding_side == "right"
+    if family == "gpt2":
+        assert tokenizer.pad_token == tokenizer.eos_token
+
+
+def test_the_head_is_drawn_from_the_seed(tiny_models: Tiny) -> None:
+    tokenizer = backbones.load_tokenizer(tiny_models("gpt2"))
+    first, same, other = (
+        backbones.load_classifier(tiny_models("gpt2"), tokenizer, seed).score.weight for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(("family", "limit"), [("gpt2", 64), ("bert", 64), ("roberta", 64), ("llama", 64)])
+def test_max_positions_is_the_longest_row_that_a_model_reads(family: str, limit: int, tiny_models: Tiny) -> None:
+    config = backbones.load_config(tiny_models(family))
+    assert backbones.max_positions(config) == limit
+    tokenizer = backbones.load_tokenizer(tiny_models(family))
+    model = backbones.load_classifier(tiny_models(family), tokenizer, seed=0)
+    assert model(input_ids=torch.full((1, limit), 5)).logits.shape == (1, 2)
+    if family in ("gpt2", "bert", "roberta"):
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, limit + 1), 5))
+
+
+def test_dropout_is_set_wherever_a_config_names_one(tiny_models: Tiny) -> None:
+    for family in FAMILIES:
+        tokenizer = backbones.load_tokenizer(tiny_models(family))
+        model = backbones.load_classifier(tiny_models(family), tokenizer, seed=0, dropout=0.25)
+        rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+        assert rates <= {0.25}
+        assert rates or model.config.attention_dropout == 0.25
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pretrained_weights_are_all_that_the_folder_holds(family: str, tiny_models: Tiny) -> None:
+    """The reference is transformers' own language model of the folder."""
+    import transformers
+
+    folder = tiny_models(family)
+    weights, prefix = backbones.pretrained_weights(folder, backbones.load_tokenizer(folder))
+    plain = getattr(transformers, LANGUAGE_MODELS[family]).from_pretrained(folder).state_dict()
+    assert prefix in {name.split(".")[0] for name in weights}
+    assert not any(name.startswith(("score", "classifier", "pre_classifier")) for name in weights)
+    for name, tensor in weights.items():
+        assert torch.equal(tensor, plain[name])
+    stored = {tensor.data_ptr(): name for name, tensor in plain.items()}
+    assert {plain[name].data_ptr() for name in weights} == set(stored)
+
+
+def test_a_folder_without_config_or_with_pickled_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no config\.json"):
+        backbones.check_folder(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"no \*\.safetensors; other weights found: pytorch_model\.bin"):
+        backbones.check_folder(tmp_path)
+
+
+def test_unknown_architectures_and_missing_tokenizers_are_said_clearly(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-type"}))
+    with pytest.raises(InputError, match=r"config\.json cannot be used"):
+        backbones.load_config(tmp_path)
+    with pytest.raises(InputError, match="no tokenizer"):
+        backbones.load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path, tiny_models: Tiny) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_models("gpt2"))
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="neither a pad token nor an end-of-text token"):
+        backbones.load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_classifier_from_elsewhere_with_three_labels_gets_a_new_head(
+    family: str, tiny_models: Tiny, tmp_path: Path
+) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_models(family), num_labels=3)
+    model.save_pretrained(tmp_path)
+    tokenizer = backbones.load_tokenizer(tiny_models(family))
+    weights, _ = backbones.pretrained_weights(tmp_path, tokenizer)
+    assert not any(tensor.shape[0] == 3 for tensor in weights.values())
+    assert backbones.load_classifier(tmp_path, tokenizer, seed=0).config.id2label == {0: "negative", 1: "positive"}
