@@ -138,19 +138,20 @@ def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rat
 
 
 def calibration(bins: Points) -> Figure:
-    """Show the observed share of positive reviews over the probability stated."""
+    """Show the observed share of positive reviews over the probability stated; a dot's area is its share of reviews."""
     figure, [axes] = _panels(1, 4.4, 3.6)
     axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     for model, rows in bins.items():
-        axes.plot(
+        axes.scatter(
             [row["probability"] for row in rows],
             [row["positive_rate"] for row in rows],
+            s=[6 + 300 * row["n"] / sum(other["n"] for other in rows) for row in rows],
             color=COLOURS[model],
-            marker="o",
-            ms=4,
-            label=NAMES[model],
+            alpha=0.75,
         )
-    axes.set(title="Calibration", xlabel="probability stated", ylabel="share positive", xlim=(0, 1), ylim=(0, 1.02))
+        axes.scatter([], [], color=COLOURS[model], label=NAMES[model])
+    axes.set(title="Calibration", xlabel="probability stated", ylabel="share positive")
+    axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     axes.legend()
     return figure
 

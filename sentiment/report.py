@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,6 +48,24 @@ def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dic
     return rows
 
 
+def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
+    """Show the before/after table on the terminal, and say where the report lies.
+
+    Args:
+        measures: the content of metrics.json.
+        report: the report's file.
+    """
+    table = Table("measure", title="Test split, before and after fine-tuning")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in compare(measures["base"], measures["test"]):
+        table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
+    console = Console()
+    console.print(table)
+    floor = ", ".join(f"{name} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
+    console.print(f"Accuracy of the baselines: {floor}\nReport: {report}", highlight=False, soft_wrap=True)
+
+
 def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """List nested params as pairs of a dotted key and its value."""
     pairs: list[tuple[str, Any]] = []
@@ -68,6 +88,7 @@ def render(template: str, **content: Any) -> str:
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
     environment.filters["fixed"] = lambda value: f"{value:.4f}"
+    environment.filters["p_value"] = lambda value: f"= {value:.2g}" if value else "< 0.000001"
     environment.filters["signed"] = lambda value, digits: f"{value:+.{digits}f}"
     return environment.get_template(template).render(**content)
 

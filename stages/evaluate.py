@@ -18,6 +18,7 @@ from datasets import load_from_disk
 from sklearn.metrics import log_loss
 
 from sentiment import backbones, baselines, metrics
+from sentiment.checkpoints import FACTS
 from sentiment.encoding import encode
 from sentiment.errors import exit_on_input_error
 from sentiment.names import LABELS
@@ -130,7 +131,7 @@ def main() -> None:
     set_up_torch(seed, all_params["threads"], device)
     splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in ("train", "validation", "test")}
     test, labels = splits["test"], splits["test"]["label"].to_numpy()
-    facts = read_json(FINETUNED / "sentiment.json")
+    facts = read_json(FINETUNED / FACTS)
     ids, truncated_share = encode_test(test["text"].tolist(), facts)
     positive = {}
     for name, folder in MODELS.items():

@@ -7,7 +7,6 @@ reports/report.html (self-contained), reports/model_card.md and reports/figures/
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,7 +26,7 @@ from sentiment.paths import (
     TRAIN_METRICS,
     TRAINING_CURVES,
 )
-from sentiment.report import compare, embedded, flatten, render
+from sentiment.report import compare, embedded, flatten, print_comparison, render
 from sentiment.tables import read_json, read_parquet, write_json
 
 MODELS = ("base", "finetuned")
@@ -80,21 +79,6 @@ def source_of(entry: dict[str, Any], name: str) -> str:
     return f"{name} ({entry['source']}{place}; licence: {entry['licence']})"
 
 
-def print_comparison(comparison: list[dict[str, Any]], report: Path) -> None:
-    """Show the before/after table on the terminal, and say where the report lies."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("measure", title="Test split, before and after fine-tuning")
-    for name in ("before", "after", "change"):
-        table.add_column(name, justify="right")
-    for row in comparison:
-        table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
-    console = Console()
-    console.print(table)
-    console.print(f"Report: {report}", highlight=False)
-
-
 def main() -> None:
     """Draw the figures and write the report, the model card and metrics.json."""
     all_params = load_params()
@@ -119,7 +103,7 @@ def main() -> None:
     report = REPORTS / "report.html"
     report.write_text(render("report.html", **content), encoding="utf-8", newline="\n")
     (REPORTS / "model_card.md").write_text(render("model_card.md", **content), encoding="utf-8", newline="\n")
-    print_comparison(comparison, report)
+    print_comparison(measures, report)
 
 
 if __name__ == "__main__":

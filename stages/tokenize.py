@@ -7,11 +7,11 @@ Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, inp
 
 from __future__ import annotations
 
+if __package__ != "stages":  # by path, this file would shadow the standard library's: stop before any import
+    raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
+
 from dataclasses import dataclass
 from typing import Any
-
-if __package__ != "stages":  # run by path, this file would shadow the standard library's tokenize
-    raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
 
 import datasets
 import pandas as pd

@@ -25,7 +25,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment import backbones
 from sentiment.batching import PaddingCollator
-from sentiment.checkpoints import digests, save_blocks
+from sentiment.checkpoints import FACTS, digests, save_blocks
 from sentiment.errors import exit_on_input_error
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
@@ -195,8 +195,8 @@ def write_model(model: PreTrainedModel, tokenizer: Any, encoding: dict[str, Any]
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    facts = {**encoding, "formulation": "head", "temperature": 1.0, "threshold": 0.5, "sha256": digests(folder)}
-    write_json(folder / "sentiment.json", facts)
+    stated = {"formulation": "head", "temperature": 1.0, "threshold": 0.5}
+    write_json(folder / FACTS, {**encoding, **stated, "sha256": digests(folder, leave_out=FACTS)})
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Callable
@@ -23,7 +24,7 @@ TEXTS = [
     "The plot is dull, but the acting is superb.",
     "Nobody could call the battery good.",
     "Fine.",
-    "A long and winding story about a lighthouse, told twice, with great care for every single one of its many keepers.",
+    "A long and winding story about a lighthouse, told twice, with great care for every one of its many keepers.",
 ]
 
 
@@ -38,7 +39,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def change(workspace: Path) -> Callable[..., None]:
-    """Change a settings file of the workspace: change("params.yaml", **{"train.epochs": 1})."""
+    """Change values in a settings file of the workspace, by dotted key."""
 
     def change_file(name: str, **values: Any) -> None:
         yaml = YAML()
@@ -146,3 +147,22 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return path if path.is_dir() else make_tiny_model(family, path)
 
     return tiny
+
+
+def run_stages(*names: str) -> None:
+    """Run stages in this process, in the working directory."""
+    for name in names:
+        importlib.import_module(f"stages.{name}").main()
+
+
+@pytest.fixture
+def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[str], Path]) -> Callable[..., None]:
+    """Shrink the workspace's settings: few built-in reviews, one short epoch, a tiny model of the given family."""
+
+    def shrink(family: str = "gpt2", **params: Any) -> None:
+        change("catalog.yaml", **{"datasets.builtin.rows": {"train": 80, "validation": 24, "test": 30}})
+        change("catalog.yaml", **{"models.local.path": str(tiny_models(family))})
+        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48, "evaluate.bootstrap_samples": 100}
+        change("params.yaml", **{"model.name": "local", **few, **params})
+
+    return shrink

@@ -1,0 +1,131 @@
+"""The stage evaluate: what it writes; its numbers are those of transformers and scikit-learn on the same rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn import metrics as reference
+from transformers import pipeline
+
+from sentiment import backbones
+from tests.conftest import FAMILIES, run_stages
+
+Change = Callable[..., None]
+CHAIN = ("prepare", "base", "tokenize", "train", "evaluate")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_predictions_are_the_pipelines_of_transformers(family: str, small: Change) -> None:
+    """The reference is `transformers.pipeline` on the folder, one text at a time."""
+    small(family, **{"train.epochs": 2})
+    run_stages(*CHAIN)
+    table = pd.read_parquet("data/predictions/test.parquet")
+    classify = pipeline("text-classification", model="models/finetuned", device="cpu", top_k=None)
+    for row in table.head(12).itertuples():
+        [answers] = classify([row.text], truncation=True, max_length=48)
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        assert row.probability_positive == pytest.approx(scores["positive"], abs=1e-4)
+        assert row.predicted == max(scores, key=lambda label: scores[label])
+
+
+def test_the_numbers_are_scikit_learns_on_the_written_predictions(small: Change) -> None:
+    small(**{"train.epochs": 2})
+    run_stages(*CHAIN)
+    table = pd.read_parquet("data/predictions/test.parquet")
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    truth = (table["label"] == "positive").to_numpy()
+    for part, column in (("test", "probability_positive"), ("base", "base_probability_positive")):
+        stated = table[column].to_numpy()
+        assert measures[part]["n"] == len(table) == 30
+        assert measures[part]["accuracy"] == pytest.approx(reference.accuracy_score(truth, stated > 0.5), abs=1e-6)
+        assert measures[part]["roc_auc"] == pytest.approx(reference.roc_auc_score(truth, stated), abs=1e-6)
+        assert measures[part]["log_loss"] == pytest.approx(reference.log_loss(truth, stated), abs=1e-5)
+    before, after = measures["base"]["accuracy"], measures["test"]["accuracy"]
+    assert measures["gain"]["accuracy"] == pytest.approx(after - before, abs=1e-6)
+    carried = table["tags"].str.split().explode()
+    assert set(measures["slices"]) == set(carried)
+    for tag, values in measures["slices"].items():
+        rows = table[table["tags"].str.split().map(lambda words, tag=tag: tag in words)]
+        assert values == {"n": len(rows), "accuracy": pytest.approx(rows["correct"].mean(), abs=1e-6)}
+
+
+def test_every_test_row_stands_in_both_tables_with_its_text(small: Change) -> None:
+    small()
+    run_stages(*CHAIN)
+    rows = pd.read_parquet("data/prepared/test.parquet")
+    parquet = pd.read_parquet("data/predictions/test.parquet")
+    csv = pd.read_csv("data/predictions/test.csv")
+    columns = ["id", "text", "tags", "label", "predicted", "correct", "probability_positive", "probability_negative",
+               "base_probability_positive", "source", "source_row"]  # fmt: skip
+    assert list(parquet) == list(csv) == columns
+    assert parquet["id"].tolist() == csv["id"].tolist() == rows["id"].tolist()
+    assert parquet["text"].tolist() == csv["text"].tolist() == rows["text"].tolist()
+    assert np.allclose(parquet["probability_positive"] + parquet["probability_negative"], 1, atol=1e-6)
+    assert np.allclose(parquet["probability_positive"], csv["probability_positive"], atol=1e-6)
+    assert (parquet["correct"] == (parquet["label"] == parquet["predicted"])).all()
+
+
+def test_before_is_the_model_that_training_started_from(small: Change) -> None:
+    """With a learning rate too small to move a weight, before and after are one and the same."""
+    small(**{"train.learning_rate": 1e-12})
+    run_stages(*CHAIN)
+    table = pd.read_parquet("data/predictions/test.parquet")
+    assert np.allclose(table["probability_positive"], table["base_probability_positive"], atol=1e-5)
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    assert measures["gain"]["mcnemar_p"] == 1
+
+
+def test_the_curves_are_written_for_both_models(small: Change) -> None:
+    small()
+    run_stages(*CHAIN)
+    names = {
+        f"{curve}_{model}.json"
+        for curve in ("roc", "precision_recall", "calibration")
+        for model in ("base", "finetuned")
+    }
+    assert {file.name for file in Path("plots/test").iterdir()} == names | {
+        "confusion_base.csv",
+        "confusion_finetuned.csv",
+    }
+    table = pd.read_parquet("data/predictions/test.parquet")
+    pairs = pd.read_csv("plots/test/confusion_finetuned.csv")
+    assert pairs["actual"].tolist() == table["label"].tolist()
+    assert pairs["predicted"].tolist() == table["predicted"].tolist()
+
+
+def test_twice_gives_the_same_bytes(small: Change) -> None:
+    small()
+    run_stages("prepare", "base", "tokenize", "train")
+    contents = []
+    for _ in range(2):
+        run_stages("evaluate")
+        files = [f for folder in ("metrics", "plots/test", "data/predictions") for f in sorted(Path(folder).iterdir())]
+        contents.append({file: file.read_bytes() for file in files})
+    assert contents[0] == contents[1]
+
+
+def test_scoring_holds_no_logits_over_the_vocabulary(small: Change) -> None:
+    """No output of the scored model has the vocabulary as its last dimension."""
+    from sentiment.scoring import score
+
+    small()
+    run_stages("prepare", "base")
+    tokenizer = backbones.load_tokenizer(Path("models/base"))
+    model = backbones.load_classifier(Path("models/base"), tokenizer, seed=0)
+    widths: set[int] = set()
+
+    def note(module: torch.nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            widths.add(output.shape[-1])
+
+    for module in model.modules():
+        module.register_forward_hook(note)
+    score(model, [[5, 6, 7], [8]], 2, "cpu")
+    assert widths
+    assert model.config.vocab_size not in widths

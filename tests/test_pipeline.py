@@ -1,0 +1,173 @@
+"""The rules of the house: what dvc.yaml declares is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment import paths
+from sentiment.params import read_yaml
+from tests.conftest import ROOT
+
+STAGES = ("prepare", "base", "tokenize", "train", "evaluate", "plot")
+PIPELINE: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")
+PROJECT = ("stages", "sentiment")
+SOURCES = sorted(file for folder in PROJECT for file in (ROOT / folder).glob("*.py"))
+
+
+def imported_names(file: Path) -> set[str]:
+    """Every module that a file imports anywhere, absolute; `from a import b` counts as a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def project_files(names: set[str]) -> set[Path]:
+    """The files of those of the modules that belong to the project."""
+    found = {ROOT / (name.replace(".", "/") + ".py") for name in names if name.split(".")[0] in PROJECT}
+    return {file for file in found if file.is_file()}
+
+
+def closure(file: Path) -> set[Path]:
+    """A file and every project file that it imports, directly or not."""
+    seen: set[Path] = set()
+    waiting = {file}
+    while waiting:
+        seen |= waiting
+        waiting = set().union(*(project_files(imported_names(f)) for f in waiting)) - seen
+    return seen
+
+
+def declared(stage: str, kind: str) -> list[str]:
+    """The paths that a stage declares."""
+    entries = PIPELINE["stages"][stage].get(kind, [])
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def test_the_six_stages_stand_in_walking_order_with_file_section_and_tests() -> None:
+    assert tuple(PIPELINE["stages"]) == STAGES
+    assert {file.stem for file in (ROOT / "stages").glob("*.py")} == {*STAGES, "__init__"}
+    params = read_yaml(ROOT / "params.yaml")
+    assert [key for key in params if key in STAGES] == list(STAGES)
+    for stage in STAGES:
+        assert PIPELINE["stages"][stage]["cmd"] == f"python -m stages.{stage}"
+        assert PIPELINE["stages"][stage]["desc"]
+        assert (ROOT / "tests" / f"test_{stage}.py").is_file()
+
+
+def test_every_module_has_a_test_file() -> None:
+    modules = {file.stem for file in SOURCES} - {"__init__", "__main__"}
+    tests = {file.stem.removeprefix("test_") for file in (ROOT / "tests").glob("test_*.py")}
+    covered_elsewhere = {"names", "paths", "progress", "torch_setup", "errors", "miniature", "trainer"}
+    assert modules - tests <= covered_elsewhere
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_the_import_closure_and_the_folders_read(stage: str) -> None:
+    code = {str(file.relative_to(ROOT)) for file in closure(ROOT / "stages" / f"{stage}.py")}
+    deps = declared(stage, "deps")
+    assert len(deps) == len(set(deps))
+    assert {dep for dep in deps if dep.endswith(".py")} == code
+    for dep in set(deps) - code:  # what is no code is an earlier stage's out, or kept in the repository
+        earlier = [out for other in STAGES[: STAGES.index(stage)] for out in declared(other, "outs")]
+        assert any(Path(dep).is_relative_to(out) for out in earlier) or (ROOT / dep).is_dir()
+
+
+def test_stages_import_no_stage_and_the_library_imports_none() -> None:
+    for file in SOURCES:
+        assert not [name for name in imported_names(file) if name.split(".")[0] == "stages"], file
+
+
+def test_only_the_leaf_writes_what_git_tracks() -> None:
+    for stage in STAGES:
+        for kind in ("outs", "metrics", "plots"):
+            for entry in PIPELINE["stages"][stage].get(kind, []):
+                if isinstance(entry, dict):
+                    assert (stage, entry) == ("plot", {"metrics.json": {"cache": False}})
+
+
+def test_paths_live_in_dvc_yaml_and_in_paths_py_alone() -> None:
+    outs = {out for stage in STAGES for kind in ("outs", "metrics") for out in declared(stage, kind)}
+    constants = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
+    given = {str(p) for p in (paths.PARAMS, paths.PARAMS_SCHEMA, paths.CATALOG, paths.RAW, paths.LOCAL_MODELS)}
+    assert constants - given - {str(paths.SCRATCH)} == outs
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert not [out for out in outs if out in text]
+
+
+def test_a_stage_reads_only_the_params_it_declares() -> None:
+    """Every literal key into the params is among the stage's declared params."""
+    looked_at = 0
+    for stage in STAGES:
+        source = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+        keys = set(re.findall(r"(?:all_params|params)\[\"(\w+)\"\]", source)) | set(
+            re.findall(r"section\([^,]+, \"(\w+)\"", source)
+        )
+        simple = {p for p in PIPELINE["stages"][stage]["params"] if isinstance(p, str)}
+        assert keys <= simple, stage
+        looked_at += len(keys)
+        catalog = [p for p in PIPELINE["stages"][stage]["params"] if isinstance(p, dict)]
+        assert bool(catalog) == ("catalog_entry(" in source)
+    assert looked_at > 12
+
+
+def test_the_test_split_is_read_by_evaluate_alone() -> None:
+    for stage in ("base", "tokenize", "train"):
+        deps = declared(stage, "deps")
+        assert "data/prepared" not in deps
+        assert not [dep for dep in deps if "test" in Path(dep).name]
+    assert "data/prepared" in declared("evaluate", "deps")
+
+
+def test_the_lock_knows_the_stages_of_dvc_yaml_and_no_other() -> None:
+    lock = read_yaml(ROOT / "dvc.lock")
+    assert set(lock["stages"]) == set(STAGES)
+
+
+def test_plots_are_defined_at_top_level_on_declared_outs() -> None:
+    outs = [out for stage in STAGES for out in declared(stage, "outs")]
+    files = []
+    for plot in PIPELINE["plots"]:
+        if isinstance(plot, str):
+            files.append(plot)
+        else:
+            files += [file for settings in plot.values() for file in settings["y"]]
+    assert len(files) >= 8
+    for file in files:
+        assert any(Path(file).is_relative_to(out) for out in outs)
+
+
+def test_nothing_is_left_that_only_works_on_this_machine() -> None:
+    for file in SOURCES:
+        text = file.read_text(encoding="utf-8")
+        assert "sys.path" not in text, file
+        assert "PYTHONPATH" not in text, file
+    for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+        lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0] not in "#-"]
+        assert lines
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), name
+
+
+def test_the_metrics_in_git_are_what_people_and_dvc_can_read() -> None:
+    text = (ROOT / "metrics.json").read_text(encoding="utf-8")
+    metrics = json.loads(text)
+    assert {"test", "base", "baselines", "gain", "validation", "slices", "data", "train"} == set(metrics)
+
+    def leaves(value: Any) -> list[Any]:
+        return [x for item in value.values() for x in leaves(item)] if isinstance(value, dict) else [value]
+
+    assert all(isinstance(leaf, (int, float)) for leaf in leaves(metrics))
+    assert text == json.dumps(metrics, indent=2, sort_keys=True) + "\n"
+    assert metrics["test"]["accuracy"] >= 0.95
+    assert 0.70 <= metrics["baselines"]["tfidf_lr"]["accuracy"] <= 0.88
+    assert 0.40 <= metrics["base"]["accuracy"] <= 0.60

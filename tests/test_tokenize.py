@@ -1,0 +1,77 @@
+"""The stage tokenize: ragged ids in Arrow, for train and validation alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from datasets import load_from_disk
+from transformers import AutoTokenizer
+
+from sentiment.errors import InputError
+from tests.conftest import ROOT, run_stages
+
+Change = Callable[..., None]
+
+
+def test_rows_hold_what_the_tokenizer_says(small: Change) -> None:
+    small("bert", **{"tokenize.max_length": 24})
+    run_stages("prepare", "base", "tokenize")
+    assert {folder.name for folder in Path("data/tokenized").iterdir()} == {"train", "validation"}
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    cut = 0
+    for split in ("train", "validation"):
+        rows, table = pd.read_parquet(f"data/prepared/{split}.parquet"), load_from_disk(f"data/tokenized/{split}")
+        assert table.column_names == ["id", "input_ids", "length", "label"]
+        assert table["id"][:] == rows["id"].tolist()
+        assert table["label"][:] == rows["label"].tolist()
+        expected = [tokenizer(text, truncation=True, max_length=24)["input_ids"] for text in rows["text"]]
+        assert table["input_ids"][:] == expected
+        assert table["length"][:] == [len(row) for row in expected]
+        whole = [len(tokenizer(text)["input_ids"]) for text in rows["text"]]
+        share = sum(length > 24 for length in whole) / len(whole)
+        counts = json.loads(Path("metrics/tokenize.json").read_text())[split]
+        assert counts["truncated_share"] == pytest.approx(share, abs=1e-6)
+        assert counts["tokens"] == sum(map(len, expected))
+        cut += sum(length > 24 for length in whole)
+    assert cut > 0
+
+
+def test_the_left_end_is_cut_where_asked(small: Change) -> None:
+    small("gpt2", **{"tokenize.max_length": 8, "tokenize.truncation_side": "left"})
+    run_stages("prepare", "base", "tokenize")
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    texts = pd.read_parquet("data/prepared/train.parquet")["text"]
+    rows = load_from_disk("data/tokenized/train")["input_ids"][:]
+    assert rows == [tokenizer(text)["input_ids"][-8:] for text in texts]
+
+
+def test_twice_gives_the_same_bytes(small: Change) -> None:
+    small("gpt2")
+    run_stages("prepare", "base")
+    contents = []
+    for _ in range(2):
+        run_stages("tokenize")
+        contents.append({f: f.read_bytes() for f in sorted(Path("data/tokenized").rglob("*")) if f.is_file()})
+    assert contents[0] == contents[1]
+
+
+def test_a_length_beyond_the_model_is_refused(small: Change) -> None:
+    small("gpt2", **{"tokenize.max_length": 65})
+    run_stages("prepare", "base")
+    with pytest.raises(InputError, match=r"tokenize\.max_length: found 65, must be at most 64"):
+        run_stages("tokenize")
+
+
+def test_a_stage_run_by_path_says_how_to_run_it() -> None:
+    for stage in ("tokenize", "train"):
+        result = subprocess.run(
+            [sys.executable, f"stages/{stage}.py"], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert result.returncode != 0
+        assert "run stages as modules, from the repository root: python -m stages.tokenize" in result.stderr

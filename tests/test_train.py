@@ -1,0 +1,144 @@
+"""The stage train: what it writes, what decides its result, and that it is plain AdamW on the plain model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from datasets import load_from_disk
+from sklearn.metrics import log_loss
+from transformers import AutoModelForSequenceClassification, EvalPrediction, pipeline
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from sentiment import backbones
+from stages import train
+from tests.conftest import FAMILIES, run_stages
+
+Change = Callable[..., None]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_trains_into_a_folder_that_transformers_loads(family: str, small: Change) -> None:
+    small(family)
+    run_stages("prepare", "base", "tokenize", "train")
+    classify = pipeline("text-classification", model="models/finetuned", device="cpu")
+    assert classify("The plot is superb.")[0]["label"] in ("negative", "positive")
+    files = {file.name for file in Path("models/finetuned").iterdir()}
+    assert {"config.json", "tokenizer.json", "sentiment.json", "model.safetensors.index.json"} <= files
+    assert not [name for name in files if "trainer" in name or "optimizer" in name or "training_args" in name]
+    facts = json.loads(Path("models/finetuned/sentiment.json").read_text())
+    assert (facts["formulation"], facts["max_length"], facts["temperature"], facts["threshold"]) == ("head", 48, 1, 0.5)
+    assert set(facts["sha256"]) == files - {"sentiment.json"}
+    for name, digest in facts["sha256"].items():
+        assert hashlib.sha256(Path("models/finetuned", name).read_bytes()).hexdigest() == digest
+    assert list(pd.read_csv("plots/training/train.csv")) == ["step", "epoch", "log_loss", "learning_rate"]
+    validation = pd.read_csv("plots/training/validation.csv")
+    assert validation["step"].tolist() == [0, 10]
+    assert validation["log_loss"][0] == pytest.approx(np.log(2), abs=0.6)
+    assert not Path(".dvc").joinpath("tmp", "scratch").exists()
+
+
+def test_the_metrics_tell_the_run(small: Change) -> None:
+    small(**{"train.epochs": 2, "train.evaluations_per_epoch": 2, "train.early_stopping_patience": 9})
+    run_stages("prepare", "base", "tokenize", "train")
+    metrics = json.loads(Path("metrics/train.json").read_text())
+    assert (metrics["steps"], metrics["epochs"]) == (20, 2)
+    assert metrics["tokens"] == 2 * sum(load_from_disk("data/tokenized/train")["length"])
+    curve = pd.read_csv("plots/training/validation.csv")
+    assert curve["step"].tolist() == [0, 5, 10, 15, 20]
+    best = curve[curve["step"] > 0].sort_values("log_loss", kind="stable").iloc[0]
+    assert metrics["best_step"] == best["step"]
+    assert metrics["validation"]["log_loss"] == best["log_loss"]
+
+
+def test_the_model_kept_is_the_one_of_the_best_step(small: Change) -> None:
+    """Scored again from its folder by transformers alone, it has the validation numbers of that step."""
+    small(**{"train.epochs": 3, "train.learning_rate": 0.05, "train.early_stopping_patience": 9})
+    run_stages("prepare", "base", "tokenize", "train")
+    metrics = json.loads(Path("metrics/train.json").read_text())
+    model = AutoModelForSequenceClassification.from_pretrained("models/finetuned").eval()
+    rows = load_from_disk("data/tokenized/validation")
+    with torch.no_grad():
+        logits = torch.cat([model(input_ids=torch.tensor([ids])).logits for ids in rows["input_ids"]])
+    positive = torch.softmax(logits.double(), -1)[:, 1].numpy()
+    assert log_loss(rows["label"][:], positive) == pytest.approx(metrics["validation"]["log_loss"], abs=1e-4)
+    curve = pd.read_csv("plots/training/validation.csv")
+    assert curve[curve["step"] > 0]["log_loss"].min() == pytest.approx(metrics["validation"]["log_loss"], abs=1e-6)
+
+
+def test_training_stops_when_validation_gets_no_better(small: Change) -> None:
+    small(**{"train.epochs": 9, "train.learning_rate": 1.0, "train.early_stopping_patience": 1})
+    run_stages("prepare", "base", "tokenize", "train")
+    assert json.loads(Path("metrics/train.json").read_text())["epochs"] < 9
+
+
+def test_the_seed_decides_the_weights_and_test_rows_do_not(small: Change, change: Change) -> None:
+    def weights() -> dict[str, bytes]:
+        run_stages("tokenize", "train")
+        return {file.name: file.read_bytes() for file in Path("models/finetuned").iterdir()}
+
+    small(**{"train.dropout": 0.1})
+    run_stages("prepare", "base")
+    first = weights()
+    test = pd.read_parquet("data/prepared/test.parquet")
+    test.assign(text="changed", label=1 - test["label"]).to_parquet("data/prepared/test.parquet", index=False)
+    assert weights() == first
+    change("params.yaml", seed=1)
+    assert weights()["model-transformer.h.0.safetensors"] != first["model-transformer.h.0.safetensors"]
+
+
+def test_a_step_is_adamw_on_the_plain_models_loss(small: Change) -> None:
+    """One batch, no warm-up, constant rate: the weights equal a step written out with torch and transformers."""
+    settings = {"batch_size": 80, "schedule": "constant", "warmup_fraction": 0, "dropout": 0.0, "weight_decay": 0.1}
+    small(**{f"train.{key}": value for key, value in settings.items()}, **{"train.learning_rate": 0.01})
+    run_stages("prepare", "base", "tokenize", "train")
+    tokenizer = backbones.load_tokenizer(Path("models/base"))
+    plain = backbones.load_classifier(Path("models/base"), tokenizer, seed=0, dropout=0.0)
+    rows = load_from_disk("data/tokenized/train")
+    losses = [plain(input_ids=torch.tensor([r["input_ids"]]), labels=torch.tensor([r["label"]])).loss for r in rows]
+    torch.stack(losses).mean().backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+    spared = [p for n, p in plain.named_parameters() if "bias" in n or "ln_" in n]
+    decayed = [p for n, p in plain.named_parameters() if not ("bias" in n or "ln_" in n)]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
+    torch.optim.AdamW(groups, lr=0.01, eps=1e-8).step()
+    trained = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    for name, parameter in plain.named_parameters():
+        moved = (trained[name] - parameter).abs()
+        assert (moved < 1e-4).float().mean() > 0.99, name  # Adam's first step is the sign: a gradient near 0 may flip
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "expected"), [(1, {10}), (2, {5, 10}), (3, {3, 7, 10}), (99, set(range(1, 11)))]
+)
+def test_evaluations_are_spread_over_an_epoch(evaluations: int, expected: set[int]) -> None:
+    assert train.EvaluateOnSchedule(train.Steps(10, 30), evaluations).due == expected
+
+
+def test_validation_measures_equal_scikit_learns() -> None:
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.3, 0.2], [-1.0, 1.0]], dtype=np.float32)
+    labels = np.array([0, 1, 1, 1])
+    measures = train.validation_measures(EvalPrediction(logits, labels))
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert measures["accuracy"] == 0.75
+    assert measures["log_loss"] == pytest.approx(-np.log(shares[range(4), labels]).mean(), rel=1e-6)
+
+
+def test_batches_hold_reviews_of_near_equal_length(small: Change) -> None:
+    small()
+    run_stages("prepare", "base", "tokenize")
+    model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
+    rows = load_from_disk("data/tokenized/train")
+    params = train.section(train.load_params(), "train", train.TrainParams)
+    trainer = train.make_trainer(model, rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    assert isinstance(trainer._get_train_sampler(rows), LengthGroupedSampler)
+    masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
+    real = sum(float(mask.sum()) for mask in masks)
+    assert real == sum(rows["length"])
+    assert real / sum(mask.numel() for mask in masks) > 0.85
