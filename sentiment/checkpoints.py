@@ -18,7 +18,6 @@ from sentiment.tables import write_json
 if TYPE_CHECKING:
     import torch
 
-FACTS = "sentiment.json"  # how the model reads texts and states its answers, and what its files must hash to
 INDEX = "model.safetensors.index.json"
 METADATA = {"format": "pt"}  # what transformers asks for; a second key would be written in random order
 _NUMBERED_BLOCK = re.compile(r"(.*?\.\d+)\.")

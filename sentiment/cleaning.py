@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import string
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,15 +18,29 @@ from sentiment.names import LABELS
 
 SHOWN_ROWS = 10
 
-_BREAK = re.compile(r"\s*<br\s*/?>\s*", re.IGNORECASE)
+_BREAK = re.compile(r"(?:\s*<br\s*/?>)+\s*", re.IGNORECASE)
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
-_WORD = re.compile(r"\w+")
 _CUES = {
     "contrast": re.compile(r"\b(but|although|though|however|despite|yet|while|whereas)\b", re.IGNORECASE),
-    "negation": re.compile(r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n't\b", re.I),
+    "negation": re.compile(
+        r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n['\u2019]t\b", re.I
+    ),
     "question": re.compile(r"\?"),
     "shouting": re.compile(r"\b[A-Z]{4,}\b|!!"),
 }
+
+
+class _Signs(dict[int, int | str]):
+    """A translation table: punctuation, white space and invisible characters to a space, all else to itself."""
+
+    def __missing__(self, point: int) -> int | str:
+        """Decide about a character when it is first met; a table of all Unicode would take half a second to make."""
+        sign = unicodedata.category(chr(point))[0] in "PZC" or chr(point) in string.punctuation
+        self[point] = " " if sign else point
+        return self[point]
+
+
+_SIGNS = _Signs()
 
 
 def label_numbers(labels: Mapping[str, Sequence[Any]]) -> dict[str, int]:
@@ -36,7 +52,7 @@ def label_numbers(labels: Mapping[str, Sequence[Any]]) -> dict[str, int]:
     Returns:
         Lower-case word to 0 (negative) or 1 (positive).
     """
-    return {str(word).casefold(): number for number, label in enumerate(LABELS) for word in labels[label]}
+    return {label_word(word): number for number, label in enumerate(LABELS) for word in labels[label]}
 
 
 def label_word(value: Any) -> str:
@@ -60,10 +76,12 @@ def judge(rows: pd.DataFrame, numbers: Mapping[str, int]) -> pd.DataFrame:
     """
     words = rows["label"].map(label_word)
     label = words.map(numbers).fillna(-1).astype("int64")
+    strings = rows["text"].map(lambda text: text is None or text != text or isinstance(text, str))
     texts = rows["text"].map(lambda text: isinstance(text, str) and bool(text.strip()))
     problem = rows["problem"].astype(object)
     problem = problem.mask((problem == "") & (words == ""), "missing label")
     problem = problem.mask((problem == "") & (label < 0), "unknown label")
+    problem = problem.mask((problem == "") & ~strings, "text that is no string")
     problem = problem.mask((problem == "") & ~texts, "empty text")
     return rows.assign(label=label, problem=problem, found=rows["label"])
 
@@ -85,11 +103,12 @@ def describe_problems(rows: pd.DataFrame, labels: Mapping[str, Sequence[Any]]) -
             words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in labels.items())
             line += f" (found {found}; allowed {words})"
         lines.append(line)
-    return "\n  ".join(lines)
+    hidden = [f"and {len(lines) - SHOWN_ROWS} more such lines"] if len(lines) > SHOWN_ROWS else []
+    return "\n  ".join([*lines[:SHOWN_ROWS], *hidden])
 
 
 def without_breaks(text: Any) -> Any:
-    """Turn every HTML break, with the white space around it, into one space; what is no text stays as it is."""
+    """Turn HTML breaks, with the white space around them, into one space; what is no text stays as it is."""
     return _BREAK.sub(" ", text).strip() if isinstance(text, str) else text
 
 
@@ -99,7 +118,7 @@ def fingerprint(text: str) -> bytes:
     Returns:
         16 bytes, equal for equal and (as good as certainly) unequal for unequal normalised texts.
     """
-    words = " ".join(_WORD.findall(text.casefold())) or text
+    words = " ".join(text.casefold().translate(_SIGNS).split()) or text
     return hashlib.blake2b(words.encode("utf-8"), digest_size=16).digest()
 
 
@@ -140,10 +159,16 @@ def carve(rows: pd.DataFrame, size: float | int, seed: int) -> tuple[pd.DataFram
         rest, part = train_test_split(np.arange(len(rows)), test_size=size, random_state=seed, stratify=rows["label"])
     except ValueError as error:
         counts = rows["label"].value_counts().sort_index().to_dict()
-        raise InputError(f"too few rows to split {size:g} of them off: rows by label {counts}") from error
+        raise InputError(
+            f"too few rows to split {size:g} of them off: rows by label {counts}; add rows, or "
+            "change the fractions or row counts in params.yaml: prepare"
+        ) from error
     return rows.iloc[np.sort(rest)], rows.iloc[np.sort(part)]
 
 
 def subsample(rows: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
     """Keep that many rows, with the label shares of the whole; all of them where there are no more."""
-    return rows if count is None or count >= len(rows) else carve(rows, count, seed)[1]
+    if count is None or count >= len(rows):
+        return rows
+    rest = len(rows) - count
+    return carve(rows, count, seed)[1] if rest > 1 else rows.drop(rows.sample(rest, random_state=seed).index)

@@ -59,9 +59,11 @@ _PRODUCT = _Domain(
            "I have used it for {number} weeks now.", "My {relative} ordered it on a {day}.",
            "It stands in the {room} next to the {colour} shelf.", "The order took {number} days to arrive.",
            "This is the {number} watt version in {colour}.", "We use it in the {room} every {day}."),
-    verdicts=(("I sent it back", "I regret buying it", "I want my money back", "save your money", "avoid it",
+    verdicts=(("I sent it back", "I regret buying it", "I want my money back", "you should save your money",
+               "you should avoid it",
                "it was a waste of money", "I would tell anyone to stay away", "I am returning it"),
-              ("I would buy it again", "I recommend it to everyone", "it was worth every penny", "go and get one",
+              ("I would buy it again", "I recommend it to everyone", "it was worth every penny",
+               "you should go and get one",
                "I am keeping it", "it earns its place in our home", "I ordered a second one", "I am glad I bought it")),
 )  # fmt: skip
 
@@ -81,10 +83,12 @@ _FILM = _Domain(
            "It was shot in {month} near the coast.", "There were {number} people in the room.",
            "The story is set in a {colour} house by the sea.", "My {relative} picked it for {day} evening.",
            "We watched it in the {room} after dinner.", "It opened here in {month}."),
-    verdicts=(("I left before the end", "I want those hours back", "save your ticket money", "skip it",
+    verdicts=(("I left before the end", "I want those hours back", "you should save your ticket money",
+               "you should skip it",
                "it was a waste of an evening", "I would tell anyone to stay away", "I asked for a refund",
                "I regret watching it"),
-              ("I would watch it again", "I recommend it to everyone", "it was worth every minute", "go and see it",
+              ("I would watch it again", "I recommend it to everyone", "it was worth every minute",
+               "you should go and see it",
                "I stayed until the last credit", "it deserves a full house", "I bought the disc", "I am glad I went")),
 )  # fmt: skip
 

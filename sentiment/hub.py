@@ -36,13 +36,15 @@ def fetch(entry: Mapping[str, Any], where: str, kind: Literal["model", "dataset"
         raise InputError(f"{where}.revision: found {revision}, must be a commit of 40 hexadecimal digits, not a branch")
     try:
         return Path(snapshot_download(name, repo_type=kind, revision=revision, allow_patterns=patterns))
+    except hub.HFValidationError as error:
+        raise InputError(f"{where}.id: found {name}, must be a repository's name such as org/name: {error}") from error
     except hub.GatedRepoError as error:
         raise InputError(f"{where}: {name} is gated; accept its terms on the hub and set HF_TOKEN") from error
     except hub.RevisionNotFoundError as error:
         raise InputError(f"{where}.revision: {name} has no revision {revision}") from error
     except hub.RepositoryNotFoundError as error:
         raise InputError(f"{where}.id: the hub has no {kind} {name}, or it is private; then set HF_TOKEN") from error
-    except (hub.LocalEntryNotFoundError, hub.HfHubHTTPError, OSError) as error:
+    except (hub.HTTPError, OSError, ValueError) as error:  # type: ignore[attr-defined]
         raise InputError(
             f"{where}: {name} at {revision[:7]} is not in the hub's cache and cannot be fetched "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}); check the "

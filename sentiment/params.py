@@ -9,19 +9,50 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sentiment.errors import InputError, allowed
+from sentiment.names import LABELS
 from sentiment.paths import CATALOG, PARAMS, PARAMS_SCHEMA
 
 Section = TypeVar("Section")
+
+_COLUMNS = ("text", "label", "labels", "licence")
+NEEDED = {  # kind of entry -> its source -> the keys it must have
+    "datasets": {
+        "builtin": ("mix", "rows", "licence"),
+        "hub": ("id", "revision", "splits", *_COLUMNS),
+        "local": ("path", *_COLUMNS),
+    },
+    "models": {
+        "builtin": ("layers", "width", "heads", "positions", "vocabulary", "mix", "licence"),
+        "hub": ("id", "revision", "licence"),
+        "local": ("path", "licence"),
+    },
+}
+
+
+def _is_whole(_: object, value: object) -> bool:
+    """Accept a whole number written as one: JSON Schema takes 3.0 for an integer too."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    """Accept a finite number: YAML, unlike JSON, can write .nan and .inf."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_whole, "number": _is_number})
+Validator = extend(Draft202012Validator, type_checker=_TYPES)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -52,14 +83,48 @@ def check(params: Mapping[str, Any], schema: Mapping[str, Any], catalog: Mapping
     Returns:
         One line per problem: key, value found, what is allowed. Empty when all is well.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(params), key=lambda error: list(map(str, error.path)))
+    errors = sorted(Validator(schema).iter_errors(params), key=lambda error: list(map(str, error.path)))
     problems = [line for error in errors for line in _explain(error)]
     for section, entries in (("data", "datasets"), ("model", "models")):
         name = params.get(section, {}).get("name") if isinstance(params.get(section), dict) else None
-        if isinstance(name, str) and name not in catalog.get(entries, {}):
-            options = allowed(name, catalog.get(entries, {}))
+        known = catalog.get(entries) or {}
+        if isinstance(name, str) and name not in known:
+            options = allowed(name, known)
             problems.append(f"{section}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
+        elif isinstance(name, str):
+            problems += check_entry(known[name], entries, f"{CATALOG}: {entries}.{name}")
     return problems
+
+
+def check_entry(entry: Any, kind: str, where: str) -> list[str]:
+    """Find the keys that a catalog entry lacks.
+
+    Args:
+        entry: the entry.
+        kind: `datasets` or `models`.
+        where: its place, for the lines.
+
+    Returns:
+        One line per problem.
+    """
+    if not isinstance(entry, Mapping):
+        return [f"{where}: found {entry!r}, must be a mapping of keys to values"]
+    source = str(entry.get("source"))
+    if source not in NEEDED[kind]:
+        return [f"{where}.source: found {source}, {allowed(source, NEEDED[kind])}"]
+    missing = [key for key in NEEDED[kind][source] if key not in entry]
+    problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
+    return problems + (check_labels(entry["labels"], f"{where}.labels") if "labels" in entry else [])
+
+
+def check_labels(labels: Any, where: str) -> list[str]:
+    """Find what is wrong with the label words of a catalog entry; one line per problem."""
+    if not isinstance(labels, Mapping) or set(labels) != set(LABELS):
+        return [f"{where}: found {labels!r}, must be {' and '.join(LABELS)}, each with a list of its words"]
+    if not all(isinstance(words, list) and words for words in labels.values()):
+        return [f"{where}: found {dict(labels)}, each label must have a list of words"]
+    negative, positive = ({str(word).casefold() for word in labels[label]} for label in LABELS)
+    return [f"{where}: {word} stands for both labels" for word in sorted(negative & positive)]
 
 
 def _explain(error: ValidationError) -> Iterator[str]:
@@ -81,7 +146,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
         yield f"{key}: found {found}, {allowed(error.instance, value)}"
     elif rule == "type":
         types = " or ".join(value) if isinstance(value, list) else value
-        yield f"{key}: found {found} of type {type(error.instance).__name__}, must be {types}"
+        yield f"{key}: found {found}, must be {types}"
     else:
         words = {
             "minimum": "at least",
@@ -118,8 +183,8 @@ def section(params: Mapping[str, Any], name: str, kind: type[Section]) -> Sectio
         kind: a dataclass whose fields are the section's keys.
     """
     values = params[name]
-    numbers = {f.name: float(values[f.name]) for f in dataclasses.fields(kind) if f.type == "float"}  # type: ignore[arg-type]
-    return kind(**{**values, **numbers})
+    floats = {f.name for f in dataclasses.fields(kind) if str(f.type).startswith("float")}  # type: ignore[arg-type]
+    return kind(**{k: float(v) if k in floats and v is not None else v for k, v in values.items()})
 
 
 def catalog_entry(kind: str, name: str) -> dict[str, Any]:

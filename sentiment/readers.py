@@ -97,7 +97,7 @@ def read_tree(folder: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
     for child in sorted(folder.iterdir()):
         if not child.is_dir() or child.name == UNLABELLED_FOLDER:
             continue
-        if child.name.casefold() not in words:
+        if child.name.casefold() not in map(str.casefold, words):
             raise InputError(f"{child}: a folder of reviews is named by its label, {allowed(child.name, words)}")
         for file in sorted(child.glob("*.txt"), key=lambda file: (len(file.name), file.name)):
             text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
@@ -157,38 +157,42 @@ def _read_tsv(path: Path, text: str, label: str, where: str) -> list[Row]:
 def _read_jsonl(path: Path, text: str, label: str, where: str) -> list[Row]:
     """Read one JSON object a line."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        return [_record_row(path, line, text, label, where) for line in file if line.strip()]
+        lines = [_record(line) for line in file if line.strip()]
+    records = [record for record, problem in lines if not problem]
+    _check_keys(path, records, (text, label), where)
+    return [("", "", problem) if problem else _from_record(record, text, label) for record, problem in lines]
 
 
-def _record_row(path: Path, line: str, text: str, label: str, where: str) -> Row:
-    """Read one line of a jsonl file."""
+def _record(line: str) -> tuple[dict[str, Any], str]:
+    """Read one line of a jsonl file: the object, or its problem."""
     try:
         record = json.loads(line)
-    except json.JSONDecodeError:
-        return "", "", "not JSON"
-    if not isinstance(record, dict):
-        return "", "", "not a JSON object"
-    return _from_record(path, record, text, label, where)
+    except (ValueError, RecursionError):
+        return {}, "not JSON"
+    return (record, "") if isinstance(record, dict) else ({}, "not a JSON object")
 
 
-def _from_record(path: Path, record: Mapping[str, Any], text: str, label: str, where: str) -> Row:
-    """Take text and label out of a JSON object; a missing label counts as missing, a missing text column does not."""
-    _check_columns(path, [*record, label], (text, label), where)
-    return record[text], record.get(label), _encoding_problem(record[text])
+def _check_keys(path: Path, records: list[dict[str, Any]], wanted: tuple[str, str], where: str) -> None:
+    """Refuse a file none of whose JSON objects has a key that is wanted."""
+    if records:
+        _check_columns(path, list(dict.fromkeys(key for record in records for key in record)), wanted, where)
+
+
+def _from_record(record: Mapping[str, Any], text: str, label: str) -> Row:
+    """Take text and label out of a JSON object; what it lacks is None."""
+    return record.get(text), record.get(label), _encoding_problem(record.get(text))
 
 
 def _read_json(path: Path, text: str, label: str, where: str) -> list[Row]:
     """Read a JSON list of objects."""
     try:
         records = json.loads(path.read_bytes().decode("utf-8-sig", errors="surrogateescape"))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f"{path}: must be a JSON list of objects; one object a line is a .jsonl file")
-    if records:
-        columns = list(dict.fromkeys(key for record in records for key in record))
-        _check_columns(path, columns, (text, label), where)
-    return [(r.get(text), r.get(label), _encoding_problem(r.get(text))) for r in records]
+    _check_keys(path, records, (text, label), where)
+    return [_from_record(record, text, label) for record in records]
 
 
 def _read_parquet(path: Path, text: str, label: str, where: str) -> list[Row]:
@@ -197,7 +201,8 @@ def _read_parquet(path: Path, text: str, label: str, where: str) -> list[Row]:
         file = pq.ParquetFile(path)
         _check_columns(path, file.schema_arrow.names, (text, label), where)
         table = file.read(columns=[text, label])
-    except ArrowException as error:
+        table.validate(full=True)
+    except (ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as parquet: {error}") from error
     texts, labels = table[text].to_pylist(), table[label].to_pylist()
     return [(t, lab, "") for t, lab in zip(texts, labels, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dic
                 "before": before[key],
                 "after": after[key],
                 "change": change,
-                "better": (change >= 0) == more_is_better,
+                "better": change >= 0 if more_is_better else change <= 0,
             }
         )
     return rows
@@ -89,6 +90,7 @@ def render(template: str, **content: Any) -> str:
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
     environment.filters["fixed"] = lambda value: f"{value:.4f}"
     environment.filters["p_value"] = lambda value: f"= {value:.2g}" if value else "< 0.000001"
+    environment.filters["yaml"] = lambda value: value if isinstance(value, str) else json.dumps(value)
     environment.filters["signed"] = lambda value, digits: f"{value:+.{digits}f}"
     return environment.get_template(template).render(**content)
 

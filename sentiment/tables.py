@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -57,4 +58,9 @@ def read_parquet(path: Path) -> pd.DataFrame:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as UTF-8 CSV, without its index, floats with six digits."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False, float_format=f"%.{DIGITS}f", lineterminator="\n", encoding="utf-8")
+    texts = table.select_dtypes(include=["object", "string"])
+    # Python's csv module leaves a lone carriage return unquoted, and every reader then breaks the row there
+    lone = any(texts[column].astype(str).str.contains("\r", regex=False).any() for column in texts)
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
+    digits = f"%.{DIGITS}f"
+    table.to_csv(path, index=False, float_format=digits, lineterminator="\n", encoding="utf-8", quoting=quoting)

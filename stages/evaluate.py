@@ -18,10 +18,9 @@ from datasets import load_from_disk
 from sklearn.metrics import log_loss
 
 from sentiment import backbones, baselines, metrics
-from sentiment.checkpoints import FACTS
 from sentiment.encoding import encode
 from sentiment.errors import exit_on_input_error
-from sentiment.names import LABELS
+from sentiment.names import FACTS, LABELS
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
 from sentiment.probability import probabilities

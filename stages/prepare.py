@@ -4,9 +4,9 @@ In: the dataset that `data.name` chooses in catalog.yaml: generated, fetched fro
 files below data/raw. Out: data/prepared/{train,validation,test}.parquet with the columns id, text, label (0 negative,
 1 positive), tags (words that name slices, separated by blanks), source and source_row; metrics/prepare.json.
 
-The source's own splits are honoured. A missing test split is carved off all rows, a missing validation split always off
-train; both stratified by label. Duplicates (normalised: case, punctuation and white space do not count) are dropped
-within a split, and rows of train and validation that also stand in test, or of train in validation, are dropped too.
+The source's own splits are honoured. What is missing of test and validation is carved off train, stratified by label;
+validation never comes from test. Duplicates (case, punctuation and white space do not count) are dropped within a
+split, and rows of train and validation that also stand in test, or of train in validation, are dropped too.
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment import backbones
 from sentiment.batching import PaddingCollator
-from sentiment.checkpoints import FACTS, digests, save_blocks
+from sentiment.checkpoints import digests, save_blocks
 from sentiment.errors import exit_on_input_error
+from sentiment.names import FACTS
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities

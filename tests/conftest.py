@@ -131,7 +131,8 @@ def make_tiny_model(family: str, folder: Path) -> Path:
     torch.manual_seed(7)
     model = getattr(transformers, LANGUAGE_MODELS[family])(tiny_config(family, len(tokenizer)))
     for parameter in model.parameters():  # the usual 0.02 gives logits too equal to tell a wrong one from a right one
-        torch.nn.init.normal_(parameter, std=0.3)
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

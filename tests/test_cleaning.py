@@ -67,8 +67,8 @@ def test_every_row_gets_its_number_or_its_problem() -> None:
     judged = cleaning.judge(rows, NUMBERS)
     assert list(judged["label"]) == [1, 0, 1, 0, 1, 1, -1, -1, -1, -1, -1, 1, -1]
     assert list(judged["problem"]) == [
-        "", "", "empty text", "empty text", "empty text", "empty text", "missing label", "missing label",
-        "missing label", "unknown label", "unknown label", "not UTF-8", "not JSON",
+        "", "", "empty text", "empty text", "text that is no string", "text that is no string",
+        "missing label", "missing label", "missing label", "unknown label", "unknown label", "not UTF-8", "not JSON",
     ]  # fmt: skip
     assert judged["label"].dtype == np.int64
     assert list(rows["label"])[:2] == ["1.0", " NEG "]
@@ -224,3 +224,10 @@ def test_a_subsample_has_the_asked_rows_and_the_label_shares_of_the_whole() -> N
 @pytest.mark.parametrize(("count", "left"), [(None, 8), (8, 8), (9, 8), (7, 7), (6, 6), (4, 4)])
 def test_a_subsample_of_any_count_can_be_had(count: int | None, left: int) -> None:
     assert len(cleaning.subsample(labelled(4, 4), count, seed=0)) == left
+
+
+def test_many_bad_files_are_told_in_ten_lines() -> None:
+    rows = pd.concat([rows_of(("", 1, ""), source=f"data/raw/{n:02}.txt") for n in range(13)])
+    lines = cleaning.describe_problems(cleaning.judge(rows, NUMBERS), LABELS).split("\n  ")
+    assert len(lines) == 11
+    assert lines[-1] == "and 3 more such lines"

@@ -223,3 +223,20 @@ def test_an_unknown_name_stops_before_anything_runs(project: Project) -> None:
     assert "model.name: found gpt3, allowed: gpt2-mini, gpt2, distilbert, bert, roberta, local" in told
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout")
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium, which .ci/run installs where it can")
+def test_the_plots_are_drawn_in_a_browser_without_a_network(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "plots", "diff", "HEAD", "-o", str(tmp_path / "shown"))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    cut_off = "--host-resolver-rules=MAP * ~NOTFOUND"
+    page = (tmp_path / "shown/index.html").as_uri()
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    drawn = subprocess.run(
+        ["chromium", *flags, cut_off, profile, "--virtual-time-budget=10000", "--dump-dom", page],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    plots = YAML(typ="safe").load(project.folder / "dvc.yaml")["plots"]
+    assert drawn.count('class="marks"') == sum(isinstance(plot, dict) for plot in plots) >= 7

@@ -29,7 +29,7 @@ TYPES = {"integer": int, "number": float, "boolean": bool, "string": str, "null"
 
 
 def problems(**changes: Any) -> list[str]:
-    """Check the committed params with a few values changed; problems(**{"train.epochs": 0})."""
+    """Check the committed params with a few values changed, by dotted key."""
     params = copy.deepcopy(COMMITTED)
     for key, value in changes.items():
         *parents, last = key.split(".")
@@ -80,7 +80,7 @@ def test_every_problem_of_a_file_is_told_at_once(workspace: Path, change: Change
         r"  devise: no such key, allowed: seed, threads, device, .* \(did you mean device\?\)",
         r"  model\.name: found gtp2, allowed: gpt2-mini, gpt2, .* \(did you mean gpt2\?\); .*catalog\.yaml: models",
         r'  tokenize\.truncation_side: found "rigth", allowed: right, left \(did you mean right\?\)',
-        r'  train\.epochs: found "three" of type str, must be integer',
+        r'  train\.epochs: found "three", must be integer',
         r"  train\.lerning_rate: no such key, allowed: epochs, .* \(did you mean learning_rate\?\)",
         r"  train\.warmup_fraction: found 1\.5, must be at most 1",
         r"  plot\.dpi: missing, must be given \(Dots per inch of the pictures\.\)",
@@ -229,6 +229,25 @@ def test_every_hub_entry_is_pinned_and_every_entry_names_its_licence(workspace: 
                 assert re.fullmatch(r"[0-9a-f]{40}", entry["revision"]), name
                 assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry["id"]), name
     assert {entry["source"] for entry in CATALOG["models"].values()} == {"builtin", "hub", "local"}
+
+
+@pytest.mark.parametrize(
+    ("change_entry", "words"),
+    [
+        ({"source": "hup"}, "found hup, allowed: builtin, hub, local (did you mean hub?)"),
+        ({"revision": None}, "catalog.yaml: datasets.sst2.revision: missing, an entry of source hub needs it"),
+        ({"labels": {"negative": [0], "positive": [1, "0"]}}, "catalog.yaml: datasets.sst2.labels: 0 stands for both"),
+        ({"labels": {"negative": [0]}}, "must be negative and positive, each with a list of its words"),
+        ({"labels": {"negative": "bad", "positive": "good"}}, "each label must have a list of words"),
+        ({"source": ["hub"]}, "found ['hub'], allowed: builtin, hub, local"),
+    ],
+)
+def test_a_slip_in_the_chosen_catalog_entry_is_told_and_one_in_another_is_not(change_entry: Any, words: str) -> None:
+    changed = {key: value for key, value in {**CATALOG["datasets"]["sst2"], **change_entry}.items() if value}
+    catalog = {**CATALOG, "datasets": {**CATALOG["datasets"], "sst2": changed}}
+    (line,) = check({**COMMITTED, "data": {"name": "sst2"}}, SCHEMA, catalog)
+    assert words in line
+    assert check(COMMITTED, SCHEMA, catalog) == []
 
 
 def test_dvc_rewrites_params_yaml_to_the_same_bytes(tmp_path: Path) -> None:

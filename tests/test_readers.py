@@ -247,14 +247,14 @@ def test_a_path_that_is_not_there_is_told_with_the_key_that_names_it(tmp_path: P
 
 
 def test_snapshot_patterns_cross_folders_and_join_shards_in_order(tmp_path: Path) -> None:
-    for name in ("plain/train-00001.csv", "plain/train-00000.csv", "plain/test-00000.csv", "README.md"):
+    shards = [f"plain/train-0000{number}.csv" for number in range(8)]
+    for name in (*shards[::-1], "plain/test-00000.csv", "README.md"):
         write(tmp_path / name, f"Review,Label\n{name} a,1\n{name} b,0\n")
     entry = {**ENTRY, "splits": {"train": "*train-*.csv", "test": "plain/test*"}}
     tables = readers.read_snapshot(tmp_path, entry, WHERE)
-    shards = ["plain/train-00000.csv", "plain/train-00001.csv"]
     assert list(tables) == ["train", "test"]
     assert list(tables["train"]["text"]) == [f"{shard} {letter}" for shard in shards for letter in "ab"]
     assert list(tables["train"]["source"]) == [shard for shard in shards for _ in "ab"]
-    assert list(tables["train"]["source_row"]) == [1, 2, 1, 2]
+    assert list(tables["train"]["source_row"]) == [1, 2] * 8
     with pytest.raises(InputError, match=r"no file fits \*val\*, which catalog\.yaml: datasets\.reviews\.splits\.val"):
         readers.read_snapshot(tmp_path, {**ENTRY, "splits": {"validation": "*val*"}}, WHERE)

@@ -26,7 +26,7 @@ import pandas as pd
 from sentiment.tables import write_csv, write_json, write_parquet
 
 folder = Path(sys.argv[1])
-table = pd.DataFrame({"id": [1, 2, 3], "text": ["a", "é, b", "c\\nd"], "p": [0.1, 1 / 3, 2e-7], "ok": [True, False, True]})
+table = pd.DataFrame({"id": [1, 2, 3], "text": ["a", "é, b", "c\\nd"], "p": [0.1, 1 / 3, 2e-7], "ok": True})
 facts = {word: {other: len(word) / 7 for other in {"x", "y", "z"}} for word in {"beta", "alpha", "gamma"}}
 writers = [
     lambda: write_parquet(folder / "t.parquet", table),
