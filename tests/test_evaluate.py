@@ -47,7 +47,7 @@ def test_the_numbers_are_scikit_learns_on_the_written_predictions(small: Change)
         assert measures[part]["roc_auc"] == pytest.approx(reference.roc_auc_score(truth, stated), abs=1e-6)
         assert measures[part]["log_loss"] == pytest.approx(reference.log_loss(truth, stated), abs=1e-5)
     before, after = measures["base"]["accuracy"], measures["test"]["accuracy"]
-    assert measures["gain"]["accuracy"] == pytest.approx(after - before, abs=1e-6)
+    assert measures["gain"]["accuracy"] == pytest.approx(after - before, abs=2e-6)
     carried = table["tags"].str.split().explode()
     assert set(measures["slices"]) == set(carried)
     for tag, values in measures["slices"].items():
