@@ -109,9 +109,14 @@ def test_a_step_is_adamw_on_the_plain_models_loss(small: Change) -> None:
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
     torch.optim.AdamW(groups, lr=0.01, eps=1e-8).step()
     trained = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    compared = 0
     for name, parameter in plain.named_parameters():
-        moved = (trained[name] - parameter).abs()
-        assert (moved < 1e-4).float().mean() > 0.99, name  # Adam's first step is the sign: a gradient near 0 may flip
+        # Adam's first step is the gradient's sign; where the gradient is zero but for rounding, the sign is noise
+        assert parameter.grad is not None
+        real = parameter.grad.abs() > 1e-6
+        assert ((trained[name] - parameter).abs()[real] < 1e-5).all(), name
+        compared += int(real.sum())
+    assert compared > 10_000
 
 
 @pytest.mark.parametrize(
