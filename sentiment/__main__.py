@@ -1,13 +1,9 @@
-"""The command line: `python -m sentiment COMMAND`, run from the repository root.
-
-Commands:
-    check   say everything that is wrong with params.yaml, before any long work
-    show    print the before/after table of the last run
-"""
+"""The command line: `python -m sentiment COMMAND`, run from the repository root."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.params import load_params
@@ -16,13 +12,13 @@ from sentiment.progress import say
 
 
 def check() -> None:
-    """Check params.yaml against its schema and the catalog."""
+    """Say everything that is wrong with params.yaml, before any long work."""
     params = load_params()
     say(f"{PARAMS}: all well; {params['model']['name']} on {params['data']['name']}")
 
 
 def show() -> None:
-    """Print the table of metrics.json."""
+    """Print the before/after table of the last run."""
     from sentiment.report import print_comparison
     from sentiment.tables import read_json
 
@@ -31,16 +27,68 @@ def show() -> None:
     print_comparison(read_json(METRICS), REPORTS / "report.html")
 
 
-COMMANDS = {"check": check, "show": show}
+def list_recipes() -> None:
+    """List the recipes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sentiment.recipes import read_recipes
+
+    table = Table("recipe", "what it is")
+    for name, recipe in read_recipes().items():
+        table.add_row(name, recipe["about"])
+    Console().print(table)
+
+
+def show_recipe(name: str) -> None:
+    """Print the choices of a recipe; a star marks what it does otherwise than the default."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sentiment.recipes import describe
+
+    table = Table("choice", "value", title=name)
+    for key, (value, differs) in describe(name).items():
+        table.add_row(key, f"{value}{' *' if differs else ''}")
+    Console().print(table)
+
+
+def use_recipe(name: str) -> None:
+    """Write a recipe into params.yaml."""
+    from sentiment.recipes import changes, use
+
+    changed = changes(name)
+    use(name)
+    say(f"{PARAMS}: {', '.join(changed) or 'nothing'} changed; `dvc repro` runs it")
+
+
+def print_flags(name: str) -> None:
+    """Print a recipe as flags of `dvc exp run`."""
+    from sentiment.recipes import flags
+
+    print(shlex.join(flags(name)))  # noqa: T201
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line; `command` becomes the function to call, `name` its argument where it has one."""
+    parser = argparse.ArgumentParser(prog="python -m sentiment", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in {"check": check, "show": show}.items():
+        commands.add_parser(name, help=command.__doc__).set_defaults(command=command)
+    recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
+    actions = recipe.add_subparsers(required=True, metavar="ACTION")
+    actions.add_parser("list", help=list_recipes.__doc__).set_defaults(command=list_recipes)
+    for name, action in {"show": show_recipe, "use": use_recipe, "flags": print_flags}.items():
+        named = actions.add_parser(name, help=action.__doc__)
+        named.add_argument("name", help="the recipe")
+        named.set_defaults(command=action)
+    return parser.parse_args()
 
 
 def main() -> None:
     """Run the command that was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m sentiment", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__)
-    COMMANDS[parser.parse_args().command]()
+    arguments = vars(parse())
+    arguments.pop("command")(**arguments)
 
 
 if __name__ == "__main__":

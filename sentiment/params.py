@@ -147,6 +147,8 @@ def _explain(error: ValidationError) -> Iterator[str]:
     elif rule == "type":
         types = " or ".join(value) if isinstance(value, list) else value
         yield f"{key}: found {found}, must be {types}"
+    elif rule == "pattern":
+        yield f"{key}: found {found}, must match {value}"
     else:
         words = {
             "minimum": "at least",
@@ -185,6 +187,17 @@ def section(params: Mapping[str, Any], name: str, kind: type[Section]) -> Sectio
     values = params[name]
     floats = {f.name for f in dataclasses.fields(kind) if str(f.type).startswith("float")}  # type: ignore[arg-type]
     return kind(**{k: float(v) if k in floats and v is not None else v for k, v in values.items()})
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """List nested params as pairs of a dotted key and its value."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            pairs.extend(flatten(value, f"{prefix}{key}."))
+        else:
+            pairs.append((prefix + key, value))
+    return pairs
 
 
 def catalog_entry(kind: str, name: str) -> dict[str, Any]:

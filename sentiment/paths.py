@@ -7,6 +7,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 PARAMS_SCHEMA = Path("params.schema.json")
 CATALOG = Path("catalog.yaml")
+RECIPES = Path("recipes.yaml")
 
 RAW = Path("data/raw")
 LOCAL_MODELS = Path("models/local")

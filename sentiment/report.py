@@ -67,17 +67,6 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
     console.print(f"Accuracy of the baselines: {floor}\nReport: {report}", highlight=False, soft_wrap=True)
 
 
-def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """List nested params as pairs of a dotted key and its value."""
-    pairs: list[tuple[str, Any]] = []
-    for key, value in params.items():
-        if isinstance(value, Mapping):
-            pairs.extend(flatten(value, f"{prefix}{key}."))
-        else:
-            pairs.append((prefix + key, value))
-    return pairs
-
-
 def render(template: str, **content: Any) -> str:
     """Fill one of the templates; a name it asks for and does not get is an error."""
     environment = Environment(

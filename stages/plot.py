@@ -14,7 +14,7 @@ import pandas as pd
 from sentiment.errors import exit_on_input_error
 from sentiment.figures import draw_all
 from sentiment.names import SPLITS
-from sentiment.params import catalog_entry, load_params, section
+from sentiment.params import catalog_entry, flatten, load_params, section
 from sentiment.paths import (
     EVALUATE_METRICS,
     METRICS,
@@ -26,7 +26,7 @@ from sentiment.paths import (
     TRAIN_METRICS,
     TRAINING_CURVES,
 )
-from sentiment.report import compare, embedded, flatten, print_comparison, render
+from sentiment.report import compare, embedded, print_comparison, render
 from sentiment.tables import read_json, read_parquet, write_json
 
 MODELS = ("base", "finetuned")

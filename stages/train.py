@@ -26,8 +26,9 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment import backbones
 from sentiment.batching import PaddingCollator
 from sentiment.checkpoints import digests, save_blocks
-from sentiment.errors import exit_on_input_error
-from sentiment.names import FACTS
+from sentiment.errors import InputError, exit_on_input_error
+from sentiment.losses import ClassificationLoss, class_weights, resample
+from sentiment.names import FACTS, LABELS
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities
@@ -36,6 +37,7 @@ from sentiment.tables import write_csv, write_json
 from sentiment.torch_setup import set_up_torch
 from sentiment.trainer import ProgressLines, training_arguments, warmup_steps
 
+START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
 
 
@@ -55,6 +57,11 @@ class TrainParams:
     evaluations_per_epoch: int
     early_stopping_patience: int
     best_by: str
+    class_weights: str | dict[str, float]
+    sampling: str
+    label_smoothing: float
+    focal_gamma: float
+    on_collapse: str
 
 
 @dataclass(frozen=True)
@@ -87,12 +94,47 @@ class EvaluateOnSchedule(TrainerCallback):
             control.should_evaluate = True
 
 
+class CollapseGuard(TrainerCallback):
+    """Watches for a model that answers every validation review alike, and for a start far from knowing nothing."""
+
+    def __init__(self, on_collapse: str) -> None:
+        """Remember whether to warn or to stop."""
+        self.on_collapse = on_collapse
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at an evaluation.
+
+        Raises:
+            InputError: all predictions are alike after training has begun, and the choice is to stop then.
+        """
+        metrics = kwargs["metrics"]
+        share, loss = metrics["eval_predicted_positive_rate"], metrics["eval_log_loss"]
+        if state.global_step == 0 and abs(loss - math.log(2)) > START_LOSS_MARGIN:
+            say(f"  warning: log loss {loss:.3f} before any step, far from ln 2 = 0.693, where a new head starts")
+        if state.global_step > 0 and share in (0.0, 1.0):
+            problem = (
+                f"after step {state.global_step} every validation review is called {LABELS[int(share)]}; lower "
+                "train.learning_rate, raise train.warmup_fraction, or set train.class_weights: balanced in params.yaml"
+            )
+            if self.on_collapse == "stop":
+                raise InputError(f"{problem}; train.on_collapse: warn goes on all the same")
+            say(f"  warning: {problem}")
+
+
 def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
-    """Measure the validation predictions: accuracy, and log_loss in nats per review."""
+    """Measure the validation predictions.
+
+    Returns:
+        accuracy and predicted_positive_rate in [0, 1], log_loss in nats per review.
+    """
     logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
     positive = probabilities(logits)
-    accuracy = float(((positive > 0.5) == (labels == 1)).mean())
-    return {"accuracy": accuracy, "log_loss": float(log_loss(labels, positive, labels=[0, 1]))}
+    predicted = positive > 0.5
+    return {
+        "accuracy": float((predicted == (labels == 1)).mean()),
+        "predicted_positive_rate": float(predicted.mean()),
+        "log_loss": float(log_loss(labels, positive, labels=[0, 1])),
+    }
 
 
 def make_trainer(
@@ -108,6 +150,9 @@ def make_trainer(
         device: cpu, cuda or mps.
         seed: decides the order of the batches and the dropout.
     """
+    labels = np.asarray(train["label"])
+    loss = ClassificationLoss(class_weights(params.class_weights, labels), params.label_smoothing, params.focal_gamma)
+    train = train.select(resample(labels, params.sampling, seed))
     steps = count_steps(len(train), params)
     arguments = training_arguments(
         device,
@@ -142,10 +187,12 @@ def make_trainer(
         train_dataset=train,
         eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
         data_collator=PaddingCollator(model.config.pad_token_id),
+        compute_loss_func=loss,
         compute_metrics=validation_measures,
         callbacks=[
             ProgressLines(),
             EvaluateOnSchedule(steps, params.evaluations_per_epoch),
+            CollapseGuard(params.on_collapse),
             EarlyStoppingCallback(params.early_stopping_patience),
         ],
     )
@@ -157,21 +204,23 @@ def curves(history: list[dict[str, float]]) -> tuple[pd.DataFrame, pd.DataFrame]
     """Part the Trainer's log into the training and the validation curve.
 
     Returns:
-        Columns step, epoch, log_loss, learning_rate; and step, epoch, log_loss, accuracy.
+        Columns step, epoch, log_loss, learning_rate; and step, epoch, log_loss, accuracy, predicted_positive_rate.
     """
     train = [e for e in history if "loss" in e]
     validation = {e["step"]: e for e in history if "eval_log_loss" in e}  # the last one of a step counts
     return (
         pd.DataFrame([(e["step"], e["epoch"], e["loss"], e["learning_rate"]) for e in train],
                      columns=["step", "epoch", "log_loss", "learning_rate"]),
-        pd.DataFrame([(e["step"], e["epoch"], e["eval_log_loss"], e["eval_accuracy"]) for e in validation.values()],
-                     columns=["step", "epoch", "log_loss", "accuracy"]),
+        pd.DataFrame([(e["step"], e["epoch"], e["eval_log_loss"], e["eval_accuracy"], e["eval_predicted_positive_rate"])
+             for e in validation.values()],
+                     columns=["step", "epoch", "log_loss", "accuracy", "predicted_positive_rate"]),
     )  # fmt: skip
 
 
-def summarise(trainer: Trainer, train: Dataset, validation: pd.DataFrame) -> dict[str, Any]:
+def summarise(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
     """Sum a training run up, for metrics/train.json."""
     best_step = trainer.state.best_global_step
+    train: Any = trainer.train_dataset  # the rows after resampling
     best = validation[validation["step"] == best_step].iloc[0]
     return {
         "steps": trainer.state.global_step,
@@ -219,7 +268,7 @@ def main() -> None:
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
-    metrics = summarise(trainer, train, validation_curve)
+    metrics = summarise(trainer, validation_curve)
     write_json(TRAIN_METRICS, metrics)
     say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
 

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = ("params.yaml", "params.schema.json", "catalog.yaml")
+SETTINGS = ("params.yaml", "params.schema.json", "catalog.yaml", "recipes.yaml")
 FAMILIES = ("gpt2", "distilbert", "bert", "roberta", "llama")
 
 TEXTS = [

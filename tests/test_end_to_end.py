@@ -225,6 +225,16 @@ def test_an_unknown_name_stops_before_anything_runs(project: Project) -> None:
     project.run("dvc", "checkout")
 
 
+def test_every_recipe_starts_under_dvc(project: Project) -> None:
+    names = list(YAML(typ="safe").load(project.folder / "recipes.yaml"))
+    assert len(names) >= 8
+    for name in names:
+        project.run("python", "-m", "sentiment", "recipe", "use", name)
+        assert "train" in ran(project.run("dvc", "repro", "--dry"))
+    project.run("git", "checkout", "-q", ".")
+    assert project.dirty() == ""
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium, which .ci/run installs where it can")
 def test_the_plots_are_drawn_in_a_browser_without_a_network(project: Project, tmp_path: Path) -> None:
     project.run("dvc", "plots", "diff", "HEAD", "-o", str(tmp_path / "shown"))

@@ -10,7 +10,8 @@ import pytest
 from jinja2 import DictLoader, UndefinedError
 
 from sentiment import report
-from sentiment.report import MEASURES, compare, embedded, flatten, print_comparison, render
+from sentiment.params import flatten
+from sentiment.report import MEASURES, compare, embedded, print_comparison, render
 
 BEFORE = {
     "accuracy": 0.5, "precision": 0.5, "recall": 0.75, "f1": 0.6, "mcc": 0.0, "roc_auc": 0.5, "pr_auc": 0.5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, EvalPrediction, pip
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from sentiment import backbones
+from sentiment.errors import InputError
 from stages import train
 from tests.conftest import FAMILIES, run_stages
 
@@ -132,6 +134,7 @@ def test_validation_measures_equal_scikit_learns() -> None:
     measures = train.validation_measures(EvalPrediction(logits, labels))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert measures["accuracy"] == 0.75
+    assert measures["predicted_positive_rate"] == 0.5
     assert measures["log_loss"] == pytest.approx(-np.log(shares[range(4), labels]).mean(), rel=1e-6)
 
 
@@ -147,3 +150,42 @@ def test_batches_hold_reviews_of_near_equal_length(small: Change) -> None:
     real = sum(float(mask.sum()) for mask in masks)
     assert real == sum(rows["length"])
     assert real / sum(mask.numel() for mask in masks) > 0.85
+
+
+def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.CaptureFixture[str]) -> None:
+    """A learning rate of 50 leaves a model that answers every review alike."""
+    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0})
+    run_stages("prepare", "base", "tokenize", "train")
+    warned = capsys.readouterr().err
+    assert re.search(r"warning: after step 10 every validation review is called (negative|positive); lower", warned)
+    assert pd.read_csv("plots/training/validation.csv")["predicted_positive_rate"].iloc[-1] in (0.0, 1.0)
+
+
+def test_on_collapse_stop_ends_the_run(small: Change) -> None:
+    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0, "train.on_collapse": "stop"})
+    run_stages("prepare", "base", "tokenize")
+    with pytest.raises(
+        InputError, match=r"after step 10 every validation review is called .* train\.class_weights: balanced"
+    ):
+        run_stages("train")
+    assert not Path("models/finetuned").exists()
+
+
+def test_oversampling_trains_on_as_many_rows_of_both_labels(small: Change) -> None:
+    small(**{"train.sampling": "oversample"})
+    run_stages("prepare", "base", "tokenize", "train")
+    assert json.loads(Path("metrics/train.json").read_text())["positive_rate"] == 0.5
+
+
+def test_accumulated_steps_equal_one_large_batch(small: Change, change: Change) -> None:
+    """80 rows at once, or in five forward passes: the same step but for rounding."""
+    plain = {"train.warmup_fraction": 0.0, "train.schedule": "constant", "train.class_weights": "balanced"}
+    small(**plain, **{"train.batch_size": 80})
+    run_stages("prepare", "base", "tokenize", "train")
+    whole = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    change("params.yaml", **{"train.batch_size": 16, "train.gradient_accumulation_steps": 5})
+    run_stages("train")
+    parts = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    assert json.loads(Path("metrics/train.json").read_text())["steps"] == 1
+    for name, tensor in whole.items():
+        assert ((tensor - parts[name]).abs() < 1e-5).float().mean() > 0.95, name  # but for signs of rounding noise
