@@ -109,17 +109,65 @@ def load_classifier(
     return model
 
 
+def load_language_model(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None = None
+) -> PreTrainedModel:
+    """Load a language model: a masked one where the tokenizer has a mask token, a causal one otherwise.
+
+    Raises:
+        InputError: the folder holds no language-model head.
+    """
+    kind = _auto("AutoModelForCausalLM" if tokenizer.mask_token_id is None else "AutoModelForMaskedLM")
+    settings = {"pad_token_id": tokenizer.pad_token_id, **_dropouts(load_config(folder), dropout)}
+    model, info = _load(kind, folder, seed=0, **settings)
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"])[:3])
+        raise InputError(
+            f"{folder}: holds no language-model head ({missing} missing), which label words need; set "
+            "params.yaml: model.formulation: head, or choose another model"
+        )
+    return model
+
+
+def word_logits(model: PreTrainedModel, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Compute a language model's logits for a few words, from the backbone's output at the place asked about.
+
+    Args:
+        model: from `load_language_model`.
+        hidden: [reviews, width].
+        ids: token ids of the words, int64 [words].
+
+    Returns:
+        [reviews, words]; what the model's full head would give for these tokens.
+    """
+    from torch.nn import functional
+
+    head: Any = model
+    if model.config.model_type == "bert":
+        hidden = head.cls.predictions.transform(hidden)
+    elif model.config.model_type == "distilbert":
+        hidden = head.vocab_layer_norm(head.activation(head.vocab_transform(hidden)))
+    elif model.config.model_type == "roberta":
+        hidden = head.lm_head.layer_norm(functional.gelu(head.lm_head.dense(hidden)))
+    decoder = head.get_output_embeddings()
+    return functional.linear(hidden, decoder.weight[ids], None if decoder.bias is None else decoder.bias[ids])
+
+
+def _dropouts(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
+    """Collect every dropout setting that a config has; none where the config's own are kept."""
+    return {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
+
+
 def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None) -> dict[str, Any]:
     """Collect what the config of a classifier says beyond the backbone's own."""
     config = load_config(folder)
-    dropouts = {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
     return {
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: number for number, label in enumerate(LABELS)},
         "pad_token_id": tokenizer.pad_token_id,
         "problem_type": "single_label_classification",
         "ignore_mismatched_sizes": True,
-        **dropouts,
+        **_dropouts(config, dropout),
     }
 
 

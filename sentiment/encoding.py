@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 CHUNK = 4096  # texts handed to the Rust tokenizer at once: enough to keep its threads busy, little memory
 
 
+MASK = "{mask}"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What stands around a review.
+
+    Attributes:
+        before: the text before it.
+        after: the text after it; `{mask}` in it becomes the mask token.
+    """
+
+    before: str
+    after: str
+
+
 @dataclass(frozen=True)
 class Encoded:
     """Texts as token ids.
@@ -41,7 +57,11 @@ def check_max_length(max_length: int, positions: int, folder: object) -> None:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], max_length: int, truncation_side: str
+    tokenizer: PreTrainedTokenizerFast,
+    texts: Sequence[str],
+    max_length: int,
+    truncation_side: str,
+    prompt: Prompt | None = None,
 ) -> Iterator[Encoded]:
     """Encode texts, chunk by chunk.
 
@@ -51,15 +71,42 @@ def encode(
         tokenizer: from `sentiment.backbones.load_tokenizer`.
         texts: the texts.
         max_length: tokens kept of each, special tokens included.
-        truncation_side: `right` cuts the end, `left` the beginning.
+        truncation_side: `right` cuts the end, `left` the beginning; of the review, never of the prompt.
+        prompt: what stands around each text; None for the text alone.
 
     Yields:
         The encoded texts in their order, a few thousand at a time.
     """
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
-    backend.enable_truncation(max_length, direction=truncation_side)
     backend.encode_special_tokens = True
+    left, right = surroundings(tokenizer, prompt)
+    room = max_length - len(left) - len(right)
+    if room < 1:
+        raise InputError(
+            f"params.yaml: tokenize.max_length: found {max_length}, but the prompt and special tokens alone take "
+            f"{len(left) + len(right)}; allow more tokens, or shorten tokenize.prompt"
+        )
+    backend.enable_truncation(room, direction=truncation_side)
     for start in range(0, len(texts), CHUNK):
-        encodings = backend.encode_batch_fast(list(texts[start : start + CHUNK]))
-        yield Encoded([e.ids for e in encodings], [bool(e.overflowing) for e in encodings])
+        encodings = backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
+        yield Encoded([[*left, *e.ids, *right] for e in encodings], [bool(e.overflowing) for e in encodings])
+
+
+def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> tuple[list[int], list[int]]:
+    """Give the token ids that stand before and after every text: special tokens, and the prompt."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    special = backend.encode("a")
+    text = special.special_tokens_mask.index(0)
+    end = len(special.ids) - special.special_tokens_mask[::-1].index(0)
+    left, right = special.ids[:text], special.ids[end:]
+    if prompt is None:
+        return left, right
+
+    def ids(part: str) -> list[int]:
+        return list(backend.encode(part, add_special_tokens=False).ids)
+
+    *parts, last = prompt.after.split(MASK)
+    middle = [token for part in parts for token in (*ids(part.rstrip()), tokenizer.mask_token_id)]
+    return [*left, *ids(prompt.before)], [*middle, *ids(last), *right]

@@ -155,6 +155,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
             "maximum": "at most",
             "exclusiveMinimum": "greater than",
             "exclusiveMaximum": "less than",
+            "minItems": "a list of length at least",
         }
         yield f"{key}: found {found}, must be {words[str(rule)]} {value}"
 

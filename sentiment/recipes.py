@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def resolve(name: str) -> dict[str, Any]:
 def changes(name: str) -> dict[str, Any]:
     """Give the choices of a recipe that params.yaml makes otherwise today."""
     today = dict(flatten(load_params()))
-    return {key: value for key, value in resolve(name).items() if today[key] != value}
+    return {key: value for key, value in resolve(name).items() if key not in today or today[key] != value}
 
 
 def flags(name: str) -> list[str]:
@@ -56,7 +57,8 @@ def flags(name: str) -> list[str]:
 
 def _word(value: Any) -> str:
     """Write a value as DVC's override grammar reads it."""
-    return value if isinstance(value, str) else json.dumps(value)
+    plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+", value)
+    return str(value) if plain else json.dumps(value)
 
 
 def use(name: str, path: Path = PARAMS) -> None:

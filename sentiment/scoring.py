@@ -14,14 +14,23 @@ from sentiment.names import LABELS
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from sentiment.formulations import Formulation
 
-def score(model: PreTrainedModel, ids: Sequence[Sequence[int]], batch_size: int, device: str) -> np.ndarray:
+
+def score(
+    model: PreTrainedModel,
+    formulation: Formulation,
+    ids: Sequence[Sequence[int]],
+    batch_size: int,
+    device: str,
+) -> np.ndarray:
     """Compute the logits of every review.
 
     Only the two logits of each review are kept; rows are sorted by length, so that little of a batch is padding.
 
     Args:
-        model: a classifier whose config names the pad token.
+        model: a model whose config names the pad token.
+        formulation: how the model is asked.
         ids: token ids of each review.
         batch_size: reviews scored at once.
         device: cpu, cuda or mps.
@@ -37,6 +46,6 @@ def score(model: PreTrainedModel, ids: Sequence[Sequence[int]], batch_size: int,
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = pad([ids[i] for i in chosen], model.config.pad_token_id)
-            output = model(**{name: tensor.to(device) for name, tensor in batch.items()}).logits
+            output = formulation.logits(model, **{name: tensor.to(device) for name, tensor in batch.items()})
             logits[chosen] = output.float().cpu().numpy()
     return logits

@@ -17,7 +17,7 @@ import pandas as pd
 from datasets import load_from_disk
 from sklearn.metrics import log_loss
 
-from sentiment import backbones, baselines, metrics
+from sentiment import backbones, baselines, formulations, metrics
 from sentiment.encoding import encode
 from sentiment.errors import exit_on_input_error
 from sentiment.names import FACTS, LABELS
@@ -28,6 +28,7 @@ from sentiment.progress import say, timed
 from sentiment.scoring import score
 from sentiment.tables import read_json, read_parquet, write_csv, write_json, write_parquet
 from sentiment.torch_setup import set_up_torch
+from sentiment.verbalizer import prompt_of
 
 MODELS = {"base": BASE, "finetuned": FINETUNED}
 
@@ -47,15 +48,19 @@ def encode_test(texts: list[str], facts: dict[str, Any]) -> tuple[list[list[int]
     Returns:
         Token ids of each text, and the share of texts that were cut.
     """
-    chunks = list(encode(backbones.load_tokenizer(FINETUNED), texts, facts["max_length"], facts["truncation_side"]))
+    tokenizer = backbones.load_tokenizer(FINETUNED)
+    prompt = prompt_of(tokenizer, facts)
+    chunks = list(encode(tokenizer, texts, facts["max_length"], facts["truncation_side"], prompt))
     ids = [row for chunk in chunks for row in chunk.ids]
     return ids, float(np.mean([cut for chunk in chunks for cut in chunk.truncated]))
 
 
-def predict(folder: Path, ids: list[list[int]], batch_size: int, device: str, seed: int) -> np.ndarray:
+def predict(
+    folder: Path, facts: dict[str, Any], ids: list[list[int]], batch_size: int, device: str, seed: int
+) -> np.ndarray:
     """Load a model folder and compute the probability of the positive label for every row of ids."""
-    model = backbones.load_classifier(folder, backbones.load_tokenizer(folder), seed)
-    return probabilities(score(model, ids, batch_size, device))
+    model, formulation = formulations.load(folder, backbones.load_tokenizer(folder), facts, seed)
+    return probabilities(score(model, formulation, ids, batch_size, device))
 
 
 def baseline_measures(splits: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
@@ -135,10 +140,10 @@ def main() -> None:
     positive = {}
     for name, folder in MODELS.items():
         with timed(f"scoring {len(ids)} reviews with {folder}"):
-            positive[name] = predict(folder, ids, params.batch_size, device, seed)
+            positive[name] = predict(folder, facts, ids, params.batch_size, device, seed)
     validation = load_from_disk(TOKENIZED / "validation")
     with timed("scoring validation, fitting the baselines"):
-        stated = predict(FINETUNED, validation["input_ids"][:], params.batch_size, device, seed)
+        stated = predict(FINETUNED, facts, validation["input_ids"][:], params.batch_size, device, seed)
         floor = baseline_measures(splits)
     correct = (positive["finetuned"] > 0.5) == (labels == 1)
     measures: dict[str, Any] = {

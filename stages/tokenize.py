@@ -18,12 +18,13 @@ import pandas as pd
 import pyarrow as pa
 
 from sentiment.backbones import load_config, load_tokenizer, max_positions
-from sentiment.encoding import check_max_length, encode
+from sentiment.encoding import Prompt, check_max_length, encode
 from sentiment.errors import exit_on_input_error
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
 from sentiment.progress import say, timed
 from sentiment.tables import read_parquet, write_json
+from sentiment.verbalizer import label_word_ids, prompt_of
 
 
 @dataclass(frozen=True)
@@ -32,22 +33,27 @@ class TokenizeParams:
 
     max_length: int
     truncation_side: str
+    prompt: str
+    label_words: dict[str, list[str]]
 
 
-def tokenize_split(rows: pd.DataFrame, tokenizer: Any, params: TokenizeParams) -> tuple[pa.Table, dict[str, float]]:
+def tokenize_split(
+    rows: pd.DataFrame, tokenizer: Any, params: TokenizeParams, prompt: Prompt | None
+) -> tuple[pa.Table, dict[str, float]]:
     """Encode one split.
 
     Args:
         rows: the prepared rows, with id, text and label.
         tokenizer: the backbone's.
         params: the stage's params.
+        prompt: what stands around each text; None for the text alone.
 
     Returns:
         The table, and the split's tokens, mean_length (tokens) and truncated_share.
     """
     ids: list[pa.Array] = []
     truncated = 0
-    for encoded in encode(tokenizer, rows["text"].tolist(), params.max_length, params.truncation_side):
+    for encoded in encode(tokenizer, rows["text"].tolist(), params.max_length, params.truncation_side, prompt):
         ids.append(pa.array(encoded.ids, pa.list_(pa.int32())))
         truncated += sum(encoded.truncated)
     column = pa.chunked_array(ids)
@@ -65,10 +71,16 @@ def main() -> None:
     datasets.disable_progress_bars()
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
+    asked = {"formulation": all_params["model"]["formulation"], **all_params["tokenize"]}
+    prompt = prompt_of(tokenizer, asked)
+    if prompt is not None:
+        label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
     for split in ("train", "validation"):
         with timed(f"tokenizing {split}"):
-            table, metrics[split] = tokenize_split(read_parquet(PREPARED / f"{split}.parquet"), tokenizer, params)
+            table, metrics[split] = tokenize_split(
+                read_parquet(PREPARED / f"{split}.parquet"), tokenizer, params, prompt
+            )
             datasets.Dataset(table).save_to_disk(TOKENIZED / split)
         say(f"{split}: {metrics[split]['tokens']} tokens, {metrics[split]['truncated_share']:.1%} of the reviews cut")
     write_json(TOKENIZE_METRICS, metrics)

@@ -14,6 +14,7 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,11 @@ from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment import backbones
+from sentiment import backbones, formulations
 from sentiment.batching import PaddingCollator
 from sentiment.checkpoints import digests, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
+from sentiment.formulations import Formulation
 from sentiment.losses import ClassificationLoss, class_weights, resample
 from sentiment.names import FACTS, LABELS
 from sentiment.params import load_params, section
@@ -137,13 +139,40 @@ def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
     }
 
 
+class FormulationTrainer(Trainer):
+    """The Trainer, asking the model as its formulation does instead of calling it whole."""
+
+    formulation: Formulation
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Compute the loss of a batch by `compute_loss_func`, and the logits where asked for."""
+        labels = inputs.pop("labels")
+        outputs = SimpleNamespace(logits=self.formulation.logits(model, **inputs))
+        measure: Any = self.compute_loss_func
+        loss = measure(outputs, labels, num_items_in_batch=num_items_in_batch)
+        return (loss, vars(outputs)) if return_outputs else loss
+
+
 def make_trainer(
-    model: PreTrainedModel, train: Dataset, validation: Dataset, params: TrainParams, device: str, seed: int
+    model: PreTrainedModel,
+    formulation: Formulation,
+    train: Dataset,
+    validation: Dataset,
+    params: TrainParams,
+    device: str,
+    seed: int,
 ) -> Trainer:
     """Set the Trainer up.
 
     Args:
-        model: the classifier, changed in place by the training.
+        model: the model, changed in place by the training.
+        formulation: how it is asked.
         train: rows with input_ids, length and label.
         validation: likewise.
         params: the stage's params.
@@ -181,7 +210,7 @@ def make_trainer(
         metric_for_best_model=params.best_by,
         greater_is_better=params.best_by == "accuracy",
     )
-    trainer = Trainer(
+    trainer = FormulationTrainer(
         model=model,
         args=arguments,
         train_dataset=train,
@@ -196,6 +225,7 @@ def make_trainer(
             EarlyStoppingCallback(params.early_stopping_patience),
         ],
     )
+    trainer.formulation = formulation
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -232,21 +262,21 @@ def summarise(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_model(model: PreTrainedModel, tokenizer: Any, encoding: dict[str, Any], folder: Path) -> None:
+def write_model(model: PreTrainedModel, tokenizer: Any, asked: dict[str, Any], folder: Path) -> None:
     """Write the self-contained model folder.
 
     Args:
-        model: the fine-tuned classifier.
+        model: the fine-tuned model.
         tokenizer: the backbone's, with its pad token set.
-        encoding: the section `tokenize` of params.yaml: how texts become token ids.
+        asked: the formulation, and the section `tokenize` of params.yaml: how texts become token ids.
         folder: where to.
     """
     save_blocks(backbones.stored_weights(model), model.base_model_prefix, folder)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    stated = {"formulation": "head", "temperature": 1.0, "threshold": 0.5}
-    write_json(folder / FACTS, {**encoding, **stated, "sha256": digests(folder, leave_out=FACTS)})
+    stated = {"temperature": 1.0, "threshold": 0.5}
+    write_json(folder / FACTS, {**asked, **stated, "sha256": digests(folder, leave_out=FACTS)})
 
 
 def main() -> None:
@@ -257,12 +287,13 @@ def main() -> None:
     set_up_torch(seed, all_params["threads"], device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = backbones.load_tokenizer(BASE)
-    model = backbones.load_classifier(BASE, tokenizer, seed, params.dropout)
-    trainer = make_trainer(model, train, validation, params, device, seed)
+    asked = {"formulation": all_params["model"]["formulation"], **all_params["tokenize"]}
+    model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
+    trainer = make_trainer(model, formulation, train, validation, params, device, seed)
     try:
         with timed(f"fine-tuning {model.num_parameters()} parameters on {len(train)} reviews"):
             trainer.train()
-        write_model(model, tokenizer, all_params["tokenize"], FINETUNED)
+        write_model(model, tokenizer, asked, FINETUNED)
     finally:
         shutil.rmtree(SCRATCH, ignore_errors=True)
     train_curve, validation_curve = curves(trainer.state.log_history)

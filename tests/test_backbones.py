@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment import backbones
 from sentiment.errors import InputError
+from sentiment.formulations import Head
 from sentiment.scoring import score
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS
 
@@ -38,9 +39,9 @@ def test_logits_depend_on_neither_padding_nor_batch_nor_neighbours(family: str, 
         alone = torch.cat([model(input_ids=torch.tensor([row])).logits for row in ids]).numpy()
     assert np.abs(alone - alone[0]).max() > 1e-2
     for batch_size in (1, 2, 3, len(ids)):
-        assert np.abs(score(model, ids, batch_size, "cpu") - alone).max() < 1e-4
+        assert np.abs(score(model, Head(), ids, batch_size, "cpu") - alone).max() < 1e-4
     shuffled = [3, 0, 5, 2, 4, 1]
-    assert np.abs(score(model, [ids[i] for i in shuffled], 4, "cpu") - alone[shuffled]).max() < 1e-4
+    assert np.abs(score(model, Head(), [ids[i] for i in shuffled], 4, "cpu") - alone[shuffled]).max() < 1e-4
 
 
 @pytest.mark.parametrize("family", FAMILIES)

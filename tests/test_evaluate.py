@@ -112,6 +112,7 @@ def test_twice_gives_the_same_bytes(small: Change) -> None:
 
 def test_scoring_holds_no_logits_over_the_vocabulary(small: Change) -> None:
     """No output of the scored model has the vocabulary as its last dimension."""
+    from sentiment.formulations import Head
     from sentiment.scoring import score
 
     small()
@@ -126,6 +127,6 @@ def test_scoring_holds_no_logits_over_the_vocabulary(small: Change) -> None:
 
     for module in model.modules():
         module.register_forward_hook(note)
-    score(model, [[5, 6, 7], [8]], 2, "cpu")
+    score(model, Head(), [[5, 6, 7], [8]], 2, "cpu")
     assert widths
     assert model.config.vocab_size not in widths

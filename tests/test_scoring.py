@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from sentiment.formulations import Head
 from sentiment.scoring import score
 
 
@@ -28,12 +29,12 @@ class LengthModel(torch.nn.Module):
 def test_results_stand_in_the_order_of_the_rows_and_batches_in_that_of_lengths() -> None:
     rows = [[5], [1, 2, 3], [7, 7], [2, 2, 2, 2], [9]]
     model = LengthModel()
-    logits = score(model, rows, 2, "cpu")  # type: ignore[arg-type]
+    logits = score(model, Head(), rows, 2, "cpu")  # type: ignore[arg-type]
     assert np.array_equal(logits, [[1, 5], [3, 6], [2, 14], [4, 8], [1, 9]])
     assert model.shapes == [(2, 4), (2, 2), (1, 1)]
 
 
 def test_the_model_is_left_in_evaluation_mode() -> None:
     model = LengthModel().train()
-    score(model, [[1]], 2, "cpu")  # type: ignore[arg-type]
+    score(model, Head(), [[1]], 2, "cpu")  # type: ignore[arg-type]
     assert not model.training

@@ -19,6 +19,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from sentiment import backbones
 from sentiment.errors import InputError
+from sentiment.formulations import Head
 from stages import train
 from tests.conftest import FAMILIES, run_stages
 
@@ -144,7 +145,7 @@ def test_batches_hold_reviews_of_near_equal_length(small: Change) -> None:
     model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
     rows = load_from_disk("data/tokenized/train")
     params = train.section(train.load_params(), "train", train.TrainParams)
-    trainer = train.make_trainer(model, rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    trainer = train.make_trainer(model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
     assert isinstance(trainer._get_train_sampler(rows), LengthGroupedSampler)
     masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
     real = sum(float(mask.sum()) for mask in masks)

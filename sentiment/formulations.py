@@ -1,0 +1,91 @@
+"""Two ways to ask a model for the sentiment, under one interface: a classification head, or a label word.
+
+`head`: a new layer on the backbone answers. `label_words`: the review stands in a prompt, and the language model's own
+head answers, with the word it would put next (causal models) or in place of the mask token (masked ones). Only the
+logits of the label words at that one position are computed, in training and in scoring. A label with several words
+gets the sum of their probabilities. Source: Schick and Schuetze 2021, https://arxiv.org/abs/2001.07676 (verbalizer).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sentiment import backbones
+from sentiment.verbalizer import label_word_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True)
+class Head:
+    """Asks a model with a classification head."""
+
+    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the logits of a batch.
+
+        Args:
+            model: a classifier.
+            input_ids: int64 [reviews, tokens], padded on the right.
+            attention_mask: 1 for a token, 0 for padding, likewise.
+
+        Returns:
+            [reviews, labels].
+        """
+        logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+@dataclass(frozen=True)
+class LabelWords:
+    """Asks a language model.
+
+    Attributes:
+        words: token ids of each label's words.
+        mask_token_id: the token whose place is asked about; None asks for the token after the last.
+    """
+
+    words: tuple[tuple[int, ...], ...]
+    mask_token_id: int | None
+
+    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the logits of a batch, as `Head.logits` does."""
+        hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.mask_token_id is None:
+            places = attention_mask.sum(1) - 1
+        else:
+            places = (input_ids == self.mask_token_id).int().argmax(1)
+        asked = hidden[torch.arange(len(input_ids), device=hidden.device), places]  # [reviews, width]
+        ids = torch.tensor([token for group in self.words for token in group], device=hidden.device)
+        logits = torch.split(backbones.word_logits(model, asked, ids), [len(group) for group in self.words], 1)
+        return torch.stack([group.logsumexp(1) for group in logits], 1)
+
+
+Formulation = Head | LabelWords
+
+
+def load(
+    folder: Path, tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any], seed: int, dropout: float | None = None
+) -> tuple[PreTrainedModel, Formulation]:
+    """Load a model folder for its formulation.
+
+    Args:
+        folder: a Hugging Face folder.
+        tokenizer: its tokenizer.
+        facts: formulation, and for label words prompt and label_words; as in sentiment.json.
+        seed: draws a head that the folder lacks.
+        dropout: every dropout probability of the backbone; None keeps the config's.
+
+    Raises:
+        InputError: label words are asked for and cannot be had.
+    """
+    if facts["formulation"] == "head":
+        return backbones.load_classifier(folder, tokenizer, seed, dropout), Head()
+    words = label_word_ids(tokenizer, facts["label_words"], facts["prompt"])
+    model = backbones.load_language_model(folder, tokenizer, dropout)
+    return model, LabelWords(words, tokenizer.mask_token_id)

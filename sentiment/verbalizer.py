@@ -1,0 +1,69 @@
+"""Prompts and label words: how a language model is asked, and with which tokens it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sentiment.encoding import MASK, Prompt
+from sentiment.errors import InputError
+from sentiment.names import LABELS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def prompt_of(tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any]) -> Prompt | None:
+    """Give the prompt that the texts are put into: none for a head.
+
+    Raises:
+        InputError: the prompt does not suit the tokenizer.
+    """
+    if facts["formulation"] == "head":
+        return None
+    prompt = facts["prompt"]
+    key = "params.yaml: tokenize.prompt"
+    if prompt.count("{review}") != 1:
+        raise InputError(f"{key}: found {prompt!r}, must hold {{review}} once")
+    masks = prompt.count(MASK)
+    if tokenizer.mask_token_id is None and masks:
+        raise InputError(
+            f"{key}: found {prompt!r} with {MASK}, but this tokenizer has no mask token; end where the word follows"
+        )
+    if tokenizer.mask_token_id is not None and masks != 1:
+        raise InputError(f"{key}: found {prompt!r}, must hold {MASK} once, where this masked model puts the label word")
+    before, after = prompt.split("{review}")
+    return Prompt(before, after)
+
+
+def label_word_ids(
+    tokenizer: PreTrainedTokenizerFast, label_words: Mapping[str, list[str]], prompt: str
+) -> tuple[tuple[int, ...], ...]:
+    """Find the token of every label word, with the leading blank that it has after the prompt.
+
+    A causal prompt that ends in a blank has brought the blank already: then the word stands without one.
+
+    Raises:
+        InputError: a word is not one token, or stands for both labels.
+    """
+    blank = "" if tokenizer.mask_token_id is None and prompt[-1:].isspace() else " "
+    groups = tuple(
+        tuple(_single_token(tokenizer, blank + word, label) for word in label_words[label]) for label in LABELS
+    )
+    shared = set(groups[0]) & set(groups[1])
+    if shared:
+        tokens = tokenizer.convert_ids_to_tokens(sorted(shared))
+        raise InputError(f"params.yaml: tokenize.label_words: {', '.join(tokens)} stands for both labels")
+    return groups
+
+
+def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> int:
+    """Give the one token of a word."""
+    encoding = tokenizer.backend_tokenizer.encode(word, add_special_tokens=False)
+    if len(encoding.ids) != 1 or encoding.ids[0] == tokenizer.unk_token_id:
+        raise InputError(
+            f"params.yaml: tokenize.label_words.{label}: {word!r} is {len(encoding.ids)} tokens for this tokenizer "
+            f"({' '.join(encoding.tokens)}); choose a word that is one token"
+        )
+    token: int = encoding.ids[0]
+    return token
