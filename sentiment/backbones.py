@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+_EMBEDDINGS = ("embed", "wte", "wpe")  # parts of the names that the families give their embeddings
 _DROPOUTS = (  # the names that the families' configs give their dropout probabilities
     "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
@@ -127,6 +129,38 @@ def load_language_model(
             "params.yaml: model.formulation: head, or choose another model"
         )
     return model
+
+
+def freeze(model: PreTrainedModel, blocks: int | str) -> None:
+    """Keep the lower part of a backbone as it is: its embeddings and its lowest blocks take no gradient.
+
+    Args:
+        model: the model, changed in place.
+        blocks: how many blocks; 0 freezes nothing, `all` the whole backbone, so that the head alone learns.
+
+    Raises:
+        InputError: the model has fewer blocks, or nothing would be left to learn.
+    """
+    if blocks == 0:
+        return
+    names = [name for name, _ in model.named_parameters() if name.startswith(f"{model.base_model_prefix}.")]
+    count = 1 + max(_block_number(name) for name in names)
+    if isinstance(blocks, int) and blocks > count:
+        raise InputError(
+            f"params.yaml: train.frozen_blocks: found {blocks}, must be at most {count}, the model's blocks"
+        )
+    for name in names:
+        embedding = any(part in name for part in _EMBEDDINGS)
+        if blocks == "all" or embedding or 0 <= _block_number(name) < int(blocks):
+            model.get_parameter(name).requires_grad = False
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("params.yaml: train.frozen_blocks: all leaves nothing to learn; freeze fewer blocks")
+
+
+def _block_number(name: str) -> int:
+    """Give the number of the block that a parameter belongs to; -1 outside the blocks."""
+    found = re.search(r"\.(\d+)\.", name)
+    return int(found.group(1)) if found else -1
 
 
 def word_logits(model: PreTrainedModel, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

@@ -64,6 +64,8 @@ class TrainParams:
     label_smoothing: float
     focal_gamma: float
     on_collapse: str
+    frozen_blocks: int | str
+    gradient_checkpointing: bool
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,8 @@ def make_trainer(
         warmup_steps=warmup_steps(params.warmup_fraction, steps.total),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_gradient_norm,
+        activation_checkpointing=params.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         train_sampling_strategy="group_by_length",
         length_column_name="length",
         remove_unused_columns=False,
@@ -289,6 +293,7 @@ def main() -> None:
     tokenizer = backbones.load_tokenizer(BASE)
     asked = {"formulation": all_params["model"]["formulation"], **all_params["tokenize"]}
     model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
+    backbones.freeze(model, params.frozen_blocks)
     trainer = make_trainer(model, formulation, train, validation, params, device, seed)
     try:
         with timed(f"fine-tuning {model.num_parameters()} parameters on {len(train)} reviews"):

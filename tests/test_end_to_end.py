@@ -232,6 +232,10 @@ def test_every_recipe_starts_under_dvc(project: Project) -> None:
         project.run("python", "-m", "sentiment", "recipe", "use", name)
         assert "train" in ran(project.run("dvc", "repro", "--dry"))
     project.run("git", "checkout", "-q", ".")
+    queue = "python -m sentiment recipe flags rotten-tomatoes-gpt2-label-words | xargs dvc exp run --queue -n words"
+    assert "words" in project.run("bash", "-c", queue)
+    assert "{review} Sentiment:" in project.run("dvc", "exp", "show", "--csv")
+    project.run("dvc", "queue", "remove", "--queued")
     assert project.dirty() == ""
 
 

@@ -190,3 +190,51 @@ def test_accumulated_steps_equal_one_large_batch(small: Change, change: Change) 
     assert json.loads(Path("metrics/train.json").read_text())["steps"] == 1
     for name, tensor in whole.items():
         assert ((tensor - parts[name]).abs() < 1e-5).float().mean() > 0.95, name  # but for signs of rounding noise
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_blocks_are_the_same_files_before_and_after(family: str, small: Change) -> None:
+    small(family, **{"train.frozen_blocks": 1})
+    run_stages("prepare", "base", "tokenize", "train")
+    same, moved = [], []
+    for file in sorted(Path("models/base").glob("model-*.safetensors")):
+        after = Path("models/finetuned", file.name)
+        if after.is_file():
+            (same if after.read_bytes() == file.read_bytes() else moved).append(file.name)
+    assert any(re.search(r"\.0\.safetensors", name) for name in same)
+    assert any(re.search(r"embed|wte", name) for name in same)
+    assert any(re.search(r"\.1\.safetensors", name) for name in moved)
+    assert not any(re.search(r"\.0\.|embed|wte", name) for name in moved)
+
+
+def test_a_frozen_backbone_trains_the_head_alone(small: Change) -> None:
+    small("gpt2", **{"train.frozen_blocks": "all"})
+    run_stages("prepare", "base", "tokenize", "train")
+    for file in Path("models/base").glob("model-*.safetensors"):
+        assert Path("models/finetuned", file.name).read_bytes() == file.read_bytes()
+    assert json.loads(Path("metrics/train.json").read_text())["steps"] == 10
+
+
+def test_more_frozen_blocks_than_there_are_is_refused(small: Change) -> None:
+    small("gpt2", **{"train.frozen_blocks": 3})
+    run_stages("prepare", "base", "tokenize")
+    with pytest.raises(InputError, match=r"frozen_blocks: found 3, must be at most 2"):
+        run_stages("train")
+
+
+def test_nothing_left_to_learn_is_refused(tiny_models: Callable[[str], Path]) -> None:
+    folder = tiny_models("gpt2")
+    model = backbones.load_language_model(folder, backbones.load_tokenizer(folder))
+    with pytest.raises(InputError, match="leaves nothing to learn"):
+        backbones.freeze(model, "all")
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_gradient_checkpointing_changes_no_weight(family: str, small: Change, change: Change) -> None:
+    small(family)
+    run_stages("prepare", "base", "tokenize", "train")
+    plain = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    change("params.yaml", **{"train.gradient_checkpointing": True})
+    run_stages("train")
+    saved = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    assert all(torch.allclose(tensor, saved[name], atol=1e-6) for name, tensor in plain.items())
