@@ -104,9 +104,20 @@ def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> t
     if prompt is None:
         return left, right
 
-    def ids(part: str) -> list[int]:
-        return list(backend.encode(part, add_special_tokens=False).ids)
-
     *parts, last = prompt.after.split(MASK)
-    middle = [token for part in parts for token in (*ids(part.rstrip()), tokenizer.mask_token_id)]
-    return [*left, *ids(prompt.before)], [*middle, *ids(last), *right]
+    middle = [token for part in parts for token in (*continuation(tokenizer, part.rstrip()), tokenizer.mask_token_id)]
+    before = backend.encode(prompt.before, add_special_tokens=False).ids
+    return [*left, *before], [*middle, *continuation(tokenizer, last), *right]
+
+
+def continuation(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """Encode a text as it reads behind another one.
+
+    SentencePiece puts a blank before whatever it is given first; behind a letter it has no reason to.
+    """
+    backend = tokenizer.backend_tokenizer
+    alone = backend.encode("a", add_special_tokens=False).ids
+    whole: list[int] = backend.encode("a" + text, add_special_tokens=False).ids
+    if whole[: len(alone)] == alone:
+        return whole[len(alone) :]
+    return list(backend.encode(text, add_special_tokens=False).ids)

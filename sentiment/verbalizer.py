@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sentiment.encoding import MASK, Prompt
+from sentiment.encoding import MASK, Prompt, continuation
 from sentiment.errors import InputError
 from sentiment.names import LABELS
 
@@ -59,11 +59,13 @@ def label_word_ids(
 
 def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> int:
     """Give the one token of a word."""
-    encoding = tokenizer.backend_tokenizer.encode(word, add_special_tokens=False)
-    if len(encoding.ids) != 1 or encoding.ids[0] == tokenizer.unk_token_id:
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    ids = continuation(tokenizer, word) if word[0] == " " else backend.encode(word, add_special_tokens=False).ids
+    if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         raise InputError(
-            f"params.yaml: tokenize.label_words.{label}: {word!r} is {len(encoding.ids)} tokens for this tokenizer "
-            f"({' '.join(encoding.tokens)}); choose a word that is one token"
+            f"params.yaml: tokenize.label_words.{label}: {word!r} is {len(ids)} tokens for this tokenizer "
+            f"({' '.join(tokenizer.convert_ids_to_tokens(ids))}); choose a word that is one token"
         )
-    token: int = encoding.ids[0]
+    token: int = ids[0]
     return token

@@ -82,12 +82,21 @@ def tiny_config(family: str, vocabulary: int) -> Any:
 
 
 def tiny_tokenizer(family: str) -> Any:
-    """Train a small tokenizer of the family's kind: byte-level BPE without a pad token, WordPiece, or RoBERTa's BPE."""
+    """Train a small tokenizer of the family's kind; those of GPT-2 and Llama have no pad token."""
     import transformers as t
     from tokenizers import ByteLevelBPETokenizer, processors
-    from tokenizers.implementations import BertWordPieceTokenizer
+    from tokenizers.implementations import BertWordPieceTokenizer, SentencePieceBPETokenizer
 
-    if family in ("gpt2", "llama"):
+    if family == "llama":
+        pieces = SentencePieceBPETokenizer()
+        pieces.train_from_iterator(TEXTS, vocab_size=400, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False)
+        pieces._tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+        )
+        return t.PreTrainedTokenizerFast(
+            tokenizer_object=pieces._tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+        )
+    if family == "gpt2":
         bpe = ByteLevelBPETokenizer()
         bpe.train_from_iterator(TEXTS, vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
         return t.PreTrainedTokenizerFast(

@@ -82,7 +82,7 @@ def test_a_special_token_written_in_a_review_is_plain_text(family: str, tiny_mod
     template = reference("good")["input_ids"]
     inner = ids[0][1:-1] if template[0] in numbers else ids[0]
     assert not numbers & set(inner)
-    if family in ("gpt2", "llama"):
+    if family == "gpt2":  # the others' small vocabularies have no < to write the text with
         assert reference.decode(ids[0]) == text
 
 

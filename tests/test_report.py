@@ -25,7 +25,7 @@ CONTENT: dict[str, Any] = {
     "model_facts": "tiny (local; licence: yours)",
     "data_facts": "toy (local; licence: yours)",
     "comparison": compare(BEFORE, AFTER),
-    "params": {"tokenize": {"max_length": 64}},
+    "params": {"tokenize": {"max_length": 64}, "model": {"formulation": "head"}},
     "choices": [("train.epochs", 3)],
     "splits": [("train", 80), ("validation", 24), ("test", 8)],
     "pictures": dict.fromkeys(
