@@ -116,6 +116,14 @@ def load_language_model(
 ) -> PreTrainedModel:
     """Load a language model: a masked one where the tokenizer has a mask token, a causal one otherwise.
 
+    Args:
+        folder: a Hugging Face folder.
+        tokenizer: from `load_tokenizer`; its pad token becomes the model's.
+        dropout: every dropout probability of the backbone; None keeps the config's.
+
+    Returns:
+        The model in evaluation mode, fp32, on the CPU.
+
     Raises:
         InputError: the folder holds no language-model head.
     """
@@ -217,6 +225,9 @@ def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrain
 
     Returns:
         The model, and transformers' account of missing and mismatched tensors.
+
+    Raises:
+        InputError: transformers cannot load it.
     """
     import torch
 

@@ -76,6 +76,9 @@ def encode(
 
     Yields:
         The encoded texts in their order, a few thousand at a time.
+
+    Raises:
+        InputError: the prompt and the special tokens alone are longer than max_length.
     """
     backend = tokenizer.backend_tokenizer
     backend.no_padding()

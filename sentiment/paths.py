@@ -9,8 +9,6 @@ PARAMS_SCHEMA = Path("params.schema.json")
 CATALOG = Path("catalog.yaml")
 RECIPES = Path("recipes.yaml")
 
-RAW = Path("data/raw")
-LOCAL_MODELS = Path("models/local")
 PREPARED = Path("data/prepared")
 TOKENIZED = Path("data/tokenized")
 PREDICTIONS = Path("data/predictions")

@@ -99,9 +99,7 @@ def test_only_the_leaf_writes_what_git_tracks() -> None:
 def test_paths_live_in_dvc_yaml_and_in_paths_py_alone() -> None:
     outs = {out for stage in STAGES for kind in ("outs", "metrics") for out in declared(stage, kind)}
     constants = {str(value) for value in vars(paths).values() if isinstance(value, Path)}
-    given = {
-        str(p) for p in (paths.PARAMS, paths.PARAMS_SCHEMA, paths.CATALOG, paths.RECIPES, paths.RAW, paths.LOCAL_MODELS)
-    }
+    given = {str(p) for p in (paths.PARAMS, paths.PARAMS_SCHEMA, paths.CATALOG, paths.RECIPES)}
     assert constants - given - {str(paths.SCRATCH)} == outs
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert not [out for out in outs if out in text]
