@@ -159,12 +159,12 @@ _DISTRACTORS = (
     "A critic in the paper promised {article} {adjective} {aspect}.",
 )
 
-_VERDICT_FRAMES = ("{verdict}.", "{hedge}, {verdict}.", "In short, {verdict}.", "So {verdict}.", "Overall {verdict}.")
+_VERDICT_FRAMES = ("{verdict}", "{hedge}, {verdict}", "In short, {verdict}", "So {verdict}", "Overall {verdict}")
 _NEGATED_VERDICT_FRAMES = (
-    "Nobody will hear me say that {verdict}.",
-    "I cannot claim that {verdict}.",
-    "It is not as if {verdict}.",
-    "Do not believe anyone who says {verdict}.",
+    "Nobody will hear me say that {verdict}",
+    "I cannot claim that {verdict}",
+    "It is not as if {verdict}",
+    "Do not believe anyone who says {verdict}",
 )
 
 
@@ -257,7 +257,7 @@ class _Writer:
         hedge = self.pick(_HEDGES) if "{hedge}" in frame else ""
         if hedge:
             self.tags.add("hedge")
-        return _sentence(frame.format(verdict=verdict, hedge=hedge)[:-1])
+        return _sentence(frame.format(verdict=verdict, hedge=hedge))
 
     def distractor(self) -> str:
         """Quote an opinion of either polarity about something else."""

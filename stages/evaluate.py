@@ -30,8 +30,6 @@ from sentiment.tables import read_json, read_parquet, write_csv, write_json, wri
 from sentiment.torch_setup import set_up_torch
 from sentiment.verbalizer import prompt_of
 
-MODELS = {"base": BASE, "finetuned": FINETUNED}
-
 
 @dataclass(frozen=True)
 class EvaluateParams:
@@ -56,11 +54,11 @@ def encode_test(texts: list[str], facts: dict[str, Any]) -> tuple[list[list[int]
 
 
 def predict(
-    folder: Path, facts: dict[str, Any], ids: list[list[int]], batch_size: int, device: str, seed: int
-) -> np.ndarray:
-    """Load a model folder and compute the probability of the positive label for every row of ids."""
+    folder: Path, facts: dict[str, Any], splits: list[list[list[int]]], batch_size: int, device: str, seed: int
+) -> list[np.ndarray]:
+    """Load a model folder once, and compute the probability of the positive label for every row of each split's ids."""
     model, formulation = formulations.load(folder, backbones.load_tokenizer(folder), facts, seed)
-    return probabilities(score(model, formulation, ids, batch_size, device))
+    return [probabilities(score(model, formulation, ids, batch_size, device)) for ids in splits]
 
 
 def baseline_measures(splits: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
@@ -137,13 +135,14 @@ def main() -> None:
     test, labels = splits["test"], splits["test"]["label"].to_numpy()
     facts = read_json(FINETUNED / FACTS)
     ids, truncated_share = encode_test(test["text"].tolist(), facts)
-    positive = {}
-    for name, folder in MODELS.items():
-        with timed(f"scoring {len(ids)} reviews with {folder}"):
-            positive[name] = predict(folder, facts, ids, params.batch_size, device, seed)
     validation = load_from_disk(TOKENIZED / "validation")
-    with timed("scoring validation, fitting the baselines"):
-        stated = predict(FINETUNED, facts, validation["input_ids"][:], params.batch_size, device, seed)
+    with timed(f"scoring {len(ids)} reviews with {BASE}"):
+        [before] = predict(BASE, facts, [ids], params.batch_size, device, seed)
+    with timed(f"scoring {len(ids) + len(validation)} reviews with {FINETUNED}"):
+        both = [ids, validation["input_ids"][:]]
+        after, stated = predict(FINETUNED, facts, both, params.batch_size, device, seed)
+    positive = {"base": before, "finetuned": after}
+    with timed("fitting the baselines"):
         floor = baseline_measures(splits)
     correct = (positive["finetuned"] > 0.5) == (labels == 1)
     measures: dict[str, Any] = {
