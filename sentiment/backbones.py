@@ -35,6 +35,11 @@ def check_folder(folder: Path) -> None:
             f"{folder}: no *.safetensors; other weights found: {pickled}. Pickled weights can run code when read "
             "and are refused; save the model with save_pretrained to get safetensors"
         )
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{folder}: holds an adapter beside its weights (adapter_config.json); merge it first, with peft's "
+            "merge_and_unload or train.lora.save: merged"
+        )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -152,20 +157,51 @@ def freeze(model: PreTrainedModel, blocks: int | str) -> None:
     if blocks == 0:
         return
     names = [name for name, _ in model.named_parameters() if name.startswith(f"{model.base_model_prefix}.")]
-    count = 1 + max(_block_number(name) for name in names)
+    count = count_blocks(model)
     if isinstance(blocks, int) and blocks > count:
         raise InputError(
             f"params.yaml: train.frozen_blocks: found {blocks}, must be at most {count}, the model's blocks"
         )
     for name in names:
         embedding = any(part in name for part in _EMBEDDINGS)
-        if blocks == "all" or embedding or 0 <= _block_number(name) < int(blocks):
+        if blocks == "all" or embedding or 0 <= block_number(name) < int(blocks):
             model.get_parameter(name).requires_grad = False
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError("params.yaml: train.frozen_blocks: all leaves nothing to learn; freeze fewer blocks")
 
 
-def _block_number(name: str) -> int:
+def count_blocks(model: PreTrainedModel) -> int:
+    """Count the blocks of the backbone."""
+    return 1 + max(block_number(name) for name, _ in model.named_parameters())
+
+
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Name the linear layers inside the backbone's blocks, from the lowest on."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    kinds = (nn.Linear, Conv1D)
+    return [n for n, module in model.named_modules() if isinstance(module, kinds) and block_number(f"{n}.") >= 0]
+
+
+def parameters_outside(model: PreTrainedModel) -> list[str]:
+    """Name the parameters outside the backbone: those of the head, or none where the head is tied to the embeddings."""
+    return [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
+
+
+def height(model: PreTrainedModel, name: str) -> int:
+    """Say how far below the top a parameter stands: 0 outside the blocks and above them, 1 in the highest block.
+
+    The embeddings stand below the lowest block.
+    """
+    blocks = count_blocks(model)
+    if any(part in name for part in _EMBEDDINGS):
+        return blocks + 1
+    number = block_number(name)
+    return blocks - number if number >= 0 else 0
+
+
+def block_number(name: str) -> int:
     """Give the number of the block that a parameter belongs to; -1 outside the blocks."""
     found = re.search(r"\.(\d+)\.", name)
     return int(found.group(1)) if found else -1

@@ -20,14 +20,6 @@ SHOWN_ROWS = 10
 
 _BREAK = re.compile(r"(?:\s*<br\s*/?>)+\s*", re.IGNORECASE)
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0+")
-_CUES = {
-    "contrast": re.compile(r"\b(but|although|though|however|despite|yet|while|whereas)\b", re.IGNORECASE),
-    "negation": re.compile(
-        r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n['\u2019]t\b", re.I
-    ),
-    "question": re.compile(r"\?"),
-    "shouting": re.compile(r"\b[A-Z]{4,}\b|!!"),
-}
 
 
 class _Signs(dict[int, int | str]):
@@ -120,11 +112,6 @@ def fingerprint(text: str) -> bytes:
     """
     words = " ".join(text.casefold().translate(_SIGNS).split()) or text
     return hashlib.blake2b(words.encode("utf-8"), digest_size=16).digest()
-
-
-def cue_tags(text: str) -> str:
-    """Name the surface cues of a text, for slices of real reviews: contrast, negation, question, shouting."""
-    return " ".join(name for name, cue in _CUES.items() if cue.search(text))
 
 
 def drop_duplicates(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sentiment.errors import InputError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 4096  # texts handed to the Rust tokenizer at once: enough to keep its threads busy, little memory
-
+HEAD_SHARE = 4  # head+tail keeps one part of this many from the beginning; 128 of 512 in the paper
 
 MASK = "{mask}"
 
@@ -57,11 +57,7 @@ def check_max_length(max_length: int, positions: int, folder: object) -> None:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast,
-    texts: Sequence[str],
-    max_length: int,
-    truncation_side: str,
-    prompt: Prompt | None = None,
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], facts: Mapping[str, Any], prompt: Prompt | None
 ) -> Iterator[Encoded]:
     """Encode texts, chunk by chunk.
 
@@ -70,8 +66,10 @@ def encode(
     Args:
         tokenizer: from `sentiment.backbones.load_tokenizer`.
         texts: the texts.
-        max_length: tokens kept of each, special tokens included.
-        truncation_side: `right` cuts the end, `left` the beginning; of the review, never of the prompt.
+        facts: how texts are read, as in sentiment.json: max_length, the tokens kept of each, special tokens and prompt
+            included; truncation_side: `right` cuts the end, `left` the beginning, `head+tail` the middle (a quarter
+            of what is kept is the beginning; Sun et al. 2019, https://arxiv.org/abs/1905.05583, section 5.3.1), of
+            the review, never of the prompt; lowercase: whether capitals are read as small letters.
         prompt: what stands around each text; None for the text alone.
 
     Yields:
@@ -84,16 +82,31 @@ def encode(
     backend.no_padding()
     backend.encode_special_tokens = True
     left, right = surroundings(tokenizer, prompt)
+    max_length, side = facts["max_length"], facts["truncation_side"]
     room = max_length - len(left) - len(right)
     if room < 1:
         raise InputError(
             f"params.yaml: tokenize.max_length: found {max_length}, but the prompt and special tokens alone take "
             f"{len(left) + len(right)}; allow more tokens, or shorten tokenize.prompt"
         )
-    backend.enable_truncation(room, direction=truncation_side)
+    if side == "head+tail":
+        backend.no_truncation()
+    else:
+        backend.enable_truncation(room, direction=side)
     for start in range(0, len(texts), CHUNK):
-        encodings = backend.encode_batch_fast(list(texts[start : start + CHUNK]), add_special_tokens=False)
-        yield Encoded([[*left, *e.ids, *right] for e in encodings], [bool(e.overflowing) for e in encodings])
+        chunk = [text.lower() if facts["lowercase"] else text for text in texts[start : start + CHUNK]]
+        encodings = backend.encode_batch_fast(chunk, add_special_tokens=False)
+        rows = [e.ids for e in encodings]
+        truncated = [bool(e.overflowing) or len(row) > room for e, row in zip(encodings, rows, strict=True)]
+        yield Encoded([[*left, *_without_middle(row, room), *right] for row in rows], truncated)
+
+
+def _without_middle(ids: list[int], room: int) -> list[int]:
+    """Keep the beginning and the end of a row that is longer than the room for it."""
+    if len(ids) <= room:
+        return ids
+    head = room // HEAD_SHARE
+    return ids[:head] + ids[len(ids) - (room - head) :]
 
 
 def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> tuple[list[int], list[int]]:

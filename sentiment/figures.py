@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -48,28 +47,22 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
     return figure, [figure.add_subplot(1, count, number + 1) for number in range(count)]
 
 
-def before_after(measures: Mapping[str, Any]) -> Figure:
-    """Show accuracy, F1 and ROC AUC of the baselines, the base model and the fine-tuned one.
+def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Figure:
+    """Show the test accuracy of every baseline, of the base model and of the fine-tuned one, the lowest first.
 
     Args:
         measures: the content of metrics.json.
+        scorers: the baselines' names as shown.
     """
-    rows = {
-        "majority": (measures["baselines"]["majority"], "#e4d6b6"),
-        "TF-IDF + logistic regression": (measures["baselines"]["tfidf_lr"], FLOOR),
-        NAMES["base"]: (measures["base"], BEFORE),
-        NAMES["finetuned"]: (measures["test"], AFTER),
-    }
-    keys = {"accuracy": "accuracy", "f1": "F1", "roc_auc": "ROC AUC"}
-    figure, [axes] = _panels(1, 7.4, 3.6)
-    width = 0.8 / len(rows)
-    for number, (name, (values, colour)) in enumerate(rows.items()):
-        places = np.arange(len(keys)) + (number - (len(rows) - 1) / 2) * width
-        bars = axes.bar(places, [values[key] for key in keys], width * 0.94, label=name, color=colour)
-        axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
-    axes.set(xticks=np.arange(len(keys)), xticklabels=list(keys.values()), ylim=(0, 1.1), title="Test split")
-    axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside lower center", ncols=2)
+    rows = [(scorers[name], values["accuracy"], FLOOR) for name, values in measures["baselines"].items()]
+    rows.append((NAMES["base"], measures["base"]["accuracy"], BEFORE))
+    rows.append((NAMES["finetuned"], measures["test"]["accuracy"], AFTER))
+    rows.sort(key=lambda row: row[1])  # stable: of equals the baselines first
+    figure, [axes] = _panels(1, 7.4, 0.8 + 0.3 * len(rows))
+    bars = axes.barh([row[0] for row in rows], [row[1] for row in rows], color=[row[2] for row in rows])
+    axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+    axes.set(xlim=(0, 1.08), title="Accuracy on the test split")
+    axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -175,8 +168,8 @@ def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Pat
     """Draw every picture of the report.
 
     Args:
-        tables: measures (metrics.json), confusion, roc, precision_recall and calibration by model, and the train and
-            validation curves.
+        tables: measures (metrics.json), scorers (the baselines' names as shown), confusion, roc, precision_recall and
+            calibration by model, and the train and validation curves.
         folder: where to.
         dpi: dots per inch.
 
@@ -185,7 +178,7 @@ def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Pat
     """
     measures = tables["measures"]
     makers: dict[str, Callable[[], Figure]] = {
-        "before_after": lambda: before_after(measures),
+        "before_after": lambda: before_after(measures, tables["scorers"]),
         "confusion": lambda: confusions(tables["confusion"]),
         "training": lambda: training_curves(tables["train"], tables["validation"], measures["train"]["best_step"]),
         "roc_precision_recall": lambda: roc_and_precision_recall(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment import backbones
+from sentiment import adapters, backbones
 from sentiment.verbalizer import label_word_ids
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class LabelWords:
     words: tuple[tuple[int, ...], ...]
     mask_token_id: int | None
 
+    def apart(self) -> LabelWords:
+        """Ask for the same words, each as a label of its own: logits [reviews, words]."""
+        return LabelWords(tuple((word,) for group in self.words for word in group), self.mask_token_id)
+
     def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Compute the logits of a batch, as `Head.logits` does."""
         hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -66,7 +70,19 @@ class LabelWords:
         return torch.stack([group.logsumexp(1) for group in logits], 1)
 
 
-Formulation = Head | LabelWords
+@dataclass(frozen=True)
+class Features:
+    """Asks for no sentiment at all: gives what the backbone makes of a review, for a probe to read."""
+
+    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Compute the mean of the backbone's output over the tokens of each review, [reviews, width]."""
+        hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask[:, :, None].to(hidden)
+        mean: torch.Tensor = (hidden * mask).sum(1) / mask.sum(1)
+        return mean
+
+
+Formulation = Head | LabelWords | Features
 
 
 def load(
@@ -84,8 +100,13 @@ def load(
     Raises:
         InputError: label words are asked for and cannot be had.
     """
+    formulation: Formulation = Head()
     if facts["formulation"] == "head":
-        return backbones.load_classifier(folder, tokenizer, seed, dropout), Head()
-    words = label_word_ids(tokenizer, facts["label_words"], facts["prompt"])
-    model = backbones.load_language_model(folder, tokenizer, dropout)
-    return model, LabelWords(words, tokenizer.mask_token_id)
+        model = backbones.load_classifier(folder, tokenizer, seed, dropout)
+    else:
+        words = label_word_ids(tokenizer, facts["label_words"], facts["prompt"])
+        formulation = LabelWords(words, tokenizer.mask_token_id)
+        model = backbones.load_language_model(folder, tokenizer, dropout)
+    if (folder / adapters.CONFIG).is_file():
+        adapters.merge(model)  # the same answers, without the detour through the adapters
+    return model, formulation

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -185,9 +185,20 @@ def section(params: Mapping[str, Any], name: str, kind: type[Section]) -> Sectio
         name: the section, which is the stage's name.
         kind: a dataclass whose fields are the section's keys.
     """
-    values = params[name]
-    floats = {f.name for f in dataclasses.fields(kind) if str(f.type).startswith("float")}  # type: ignore[arg-type]
-    return kind(**{k: float(v) if k in floats and v is not None else v for k, v in values.items()})
+    return _typed(kind, params[name])
+
+
+def _typed(kind: type[Section], values: Mapping[str, Any]) -> Section:
+    """Make a dataclass of values; a field that is a dataclass itself likewise, and whole numbers floats where due."""
+    hints = get_type_hints(kind)
+    return kind(**{key: _of_type(hints[key], value) for key, value in values.items()})
+
+
+def _of_type(hint: Any, value: Any) -> Any:
+    """Give one value the type of its field."""
+    if dataclasses.is_dataclass(hint):
+        return _typed(hint, value)  # type: ignore[arg-type]
+    return float(value) if float in (hint, *get_args(hint)) and value is not None else value
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

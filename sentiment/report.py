@@ -28,6 +28,18 @@ MEASURES = {  # key in metrics.json -> name, and whether more is better
 }
 
 
+SCORERS = {  # key in metrics.json: baselines -> name
+    "majority": "majority label",
+    "tfidf_lr": "TF-IDF, logistic regression",
+    "nbsvm": "NB-SVM",
+    "linear_probe": "linear probe on frozen features",
+    "zero_shot_plain": "label words, untuned",
+    "zero_shot_contextual": "label words, calibrated without content",
+    "zero_shot_pmi": "label words, mutual information",
+    "untrained_head": "untrained head",
+}
+
+
 def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
     """Set the measures before and after fine-tuning side by side.
 
@@ -63,7 +75,7 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
         table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
     console = Console()
     console.print(table)
-    floor = ", ".join(f"{name} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
+    floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
     console.print(f"Accuracy of the baselines: {floor}\nReport: {report}", highlight=False, soft_wrap=True)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from sentiment.batching import pad
-from sentiment.names import LABELS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,16 +35,18 @@ def score(
         device: cpu, cuda or mps.
 
     Returns:
-        Logits, float64 [reviews, labels], in the order of `ids`.
+        What the formulation gives for each review, float64 [reviews, labels], in the order of `ids`.
     """
     model.to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
     model.train(mode=False)
     order = np.argsort([len(row) for row in ids], kind="stable")[::-1]
-    logits = np.empty((len(ids), len(LABELS)))
+    outputs = []
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = pad([ids[i] for i in chosen], model.config.pad_token_id)
             output = formulation.logits(model, **{name: tensor.to(device) for name, tensor in batch.items()})
-            logits[chosen] = output.float().cpu().numpy()
-    return logits
+            outputs.append(output.float().cpu().numpy())
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return np.concatenate(outputs)[back].astype(np.float64)

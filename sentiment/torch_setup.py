@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 import torch
@@ -34,3 +35,29 @@ def set_up_torch(seed: int, threads: int, device: str) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     set_seed(seed)
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Refuse a precision that the graphics processor cannot compute in; a CPU can, if slowly, without units for it.
+
+    Raises:
+        InputError: says what to choose instead.
+    """
+    if precision == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError(
+            f"params.yaml: train.precision: found bf16, which {torch.cuda.get_device_name()} does not have; choose fp32"
+        )
+
+
+def check_compiler(compiling: bool, device: str) -> None:
+    """Refuse to compile on the CPU where there is no C++ compiler.
+
+    Raises:
+        InputError: says what to do.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if compiling and device == "cpu" and shutil.which(compiler) is None:
+        raise InputError(
+            f"params.yaml: train.compile: found true, but torch needs a C++ compiler for it and {compiler} is not "
+            "there; install one, name it in CXX, or choose false"
+        )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from sentiment.backbones import height
 from sentiment.paths import SCRATCH
 from sentiment.progress import say
 
@@ -40,6 +42,34 @@ def training_arguments(device: str, seed: int, total_steps: int, **settings: Any
 def warmup_steps(fraction: float, total_steps: int) -> int:
     """Turn the warm-up's share of all steps into steps."""
     return math.ceil(fraction * total_steps)
+
+
+def parameter_groups(
+    model: PreTrainedModel, decayed: Collection[str], learning_rate: float, weight_decay: float, layerwise_decay: float
+) -> list[dict[str, Any]]:
+    """Part the parameters that learn by the rate they learn at.
+
+    Howard and Ruder 2018, https://arxiv.org/abs/1801.06146, section 3.2 (discriminative fine-tuning).
+
+    Args:
+        model: the model.
+        decayed: names of the parameters that weight decay applies to.
+        learning_rate: of the head.
+        weight_decay: of those parameters.
+        layerwise_decay: each block, and the embeddings below the lowest, learn at that share of the rate above them.
+
+    Returns:
+        Groups as torch's optimizers take them, the highest rate first.
+    """
+    groups: dict[tuple[float, bool], list[Any]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = learning_rate * layerwise_decay ** height(model, name)
+            groups.setdefault((rate, name in decayed), []).append(parameter)
+    return [
+        {"params": groups[rate, decays], "lr": rate, "weight_decay": weight_decay if decays else 0.0}
+        for rate, decays in sorted(groups, reverse=True)
+    ]
 
 
 class ProgressLines(TrainerCallback):

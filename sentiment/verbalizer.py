@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 def prompt_of(tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any]) -> Prompt | None:
-    """Give the prompt that the texts are put into: none for a head.
+    """Give the prompt that the texts are put into: none for a head."""
+    return None if facts["formulation"] == "head" else read_prompt(tokenizer, facts["prompt"])
+
+
+def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:
+    """Part a prompt at the review. Where a masked model finds no {mask} in it, the mask stands at the end.
 
     Raises:
         InputError: the prompt does not suit the tokenizer.
     """
-    if facts["formulation"] == "head":
-        return None
-    prompt = facts["prompt"]
     key = "params.yaml: tokenize.prompt"
     if prompt.count("{review}") != 1:
         raise InputError(f"{key}: found {prompt!r}, must hold {{review}} once")
@@ -30,9 +32,11 @@ def prompt_of(tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any]) -> P
         raise InputError(
             f"{key}: found {prompt!r} with {MASK}, but this tokenizer has no mask token; end where the word follows"
         )
-    if tokenizer.mask_token_id is not None and masks != 1:
-        raise InputError(f"{key}: found {prompt!r}, must hold {MASK} once, where this masked model puts the label word")
+    if masks > 1:
+        raise InputError(f"{key}: found {prompt!r}, must hold {MASK} at most once, where the label word goes")
     before, after = prompt.split("{review}")
+    if tokenizer.mask_token_id is not None and not masks:
+        after = f"{after.rstrip()} {MASK}"
     return Prompt(before, after)
 
 

@@ -1,7 +1,8 @@
 """Models + test -> numbers, predictions, curves as tables. The only stage that reads the test split.
 
-In: data/prepared, data/tokenized/validation, models/base (with the head that training started from) and
-models/finetuned. Out: metrics/evaluate.json; data/predictions/test.{parquet,csv}, every test row with both models'
+In: data/prepared, data/tokenized, models/base and models/finetuned. 'Before' is the strongest score of the base model
+without fine-tuning, chosen on validation: its label words, plainly or calibrated, or the head that training started
+from. Out: metrics/evaluate.json; data/predictions/test.{parquet,csv}, every test row with both models'
 probabilities; plots/test/*.
 """
 
@@ -19,8 +20,9 @@ from sklearn.metrics import log_loss
 
 from sentiment import backbones, baselines, formulations, metrics
 from sentiment.encoding import encode
-from sentiment.errors import exit_on_input_error
-from sentiment.names import FACTS, LABELS
+from sentiment.errors import InputError, exit_on_input_error
+from sentiment.formulations import Features, Head, LabelWords
+from sentiment.names import FACTS, LABELS, SPLITS
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
 from sentiment.probability import probabilities
@@ -29,6 +31,10 @@ from sentiment.scoring import score
 from sentiment.tables import read_json, read_parquet, write_csv, write_json, write_parquet
 from sentiment.torch_setup import set_up_torch
 from sentiment.verbalizer import prompt_of
+from sentiment.zero_shot import CONTENT_FREE, METHODS, zero_shot_logits
+
+Ids = list[list[int]]  # token ids of each review
+Positive = np.ndarray  # probability of the positive label for each review, [reviews]
 
 
 @dataclass(frozen=True)
@@ -40,36 +46,96 @@ class EvaluateParams:
     calibration_bins: int
 
 
-def encode_test(texts: list[str], facts: dict[str, Any]) -> tuple[list[list[int]], float]:
-    """Encode the test texts as the fine-tuned model's sentiment.json says.
+def encode_as(facts: dict[str, Any], folder: Path, texts: list[str]) -> tuple[list[list[int]], float]:
+    """Encode texts as the fine-tuned model's sentiment.json says.
 
     Returns:
         Token ids of each text, and the share of texts that were cut.
     """
-    tokenizer = backbones.load_tokenizer(FINETUNED)
-    prompt = prompt_of(tokenizer, facts)
-    chunks = list(encode(tokenizer, texts, facts["max_length"], facts["truncation_side"], prompt))
+    tokenizer = backbones.load_tokenizer(folder)
+    chunks = list(encode(tokenizer, texts, facts, prompt_of(tokenizer, facts)))
     ids = [row for chunk in chunks for row in chunk.ids]
     return ids, float(np.mean([cut for chunk in chunks for cut in chunk.truncated]))
 
 
-def predict(
-    folder: Path, facts: dict[str, Any], splits: list[list[list[int]]], batch_size: int, device: str, seed: int
-) -> list[np.ndarray]:
-    """Load a model folder once, and compute the probability of the positive label for every row of each split's ids."""
-    model, formulation = formulations.load(folder, backbones.load_tokenizer(folder), facts, seed)
-    return [probabilities(score(model, formulation, ids, batch_size, device)) for ids in splits]
+def predict(facts: dict[str, Any], splits: list[Ids], params: EvaluateParams, device: str, seed: int) -> list[Positive]:
+    """Load the fine-tuned model once, and compute the probability of the positive label for each split's rows."""
+    model, formulation = formulations.load(FINETUNED, backbones.load_tokenizer(FINETUNED), facts, seed)
+    return [probabilities(score(model, formulation, ids, params.batch_size, device)) for ids in splits]
 
 
-def baseline_measures(splits: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
-    """Fit the baselines on train, choose on validation, measure on test."""
-    labels = {split: rows["label"].to_numpy() for split, rows in splits.items()}
-    texts = {split: rows["text"].tolist() for split, rows in splits.items()}
-    tfidf = baselines.tfidf_lr(
-        texts["train"], labels["train"], texts["validation"], labels["validation"], texts["test"]
+def zero_shot(
+    facts: dict[str, Any], texts: dict[str, list[str]], params: EvaluateParams, device: str, seed: int
+) -> dict[str, dict[str, Positive]]:
+    """Ask the base model by its label words, plainly and calibrated.
+
+    Args:
+        facts: what sentiment.json says; a model fine-tuned by its head is asked as well, where it can be.
+        texts: split to texts.
+        params: the stage's params.
+        device: cpu, cuda or mps.
+        seed: the seed of params.yaml.
+
+    Returns:
+        Method to split to probabilities; empty where a headed model has no words to answer with.
+    """
+    asked = {**facts, "formulation": "label_words"}
+    try:
+        model, formulation = formulations.load(BASE, backbones.load_tokenizer(BASE), asked, seed)
+        encoded = {name: encode_as(asked, BASE, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()}
+    except InputError as error:
+        if facts["formulation"] == "label_words":
+            raise
+        say(f"  no zero-shot score: {error}")
+        return {}
+    assert isinstance(formulation, LabelWords)
+    sizes = [len(facts["label_words"][label]) for label in LABELS]
+    logits = {n: score(model, formulation.apart(), ids, params.batch_size, device) for n, ids in encoded.items()}
+    answers = {split: zero_shot_logits(logits[split], logits[""], sizes) for split in texts}
+    return {method: {split: probabilities(answers[split][method]) for split in texts} for method in METHODS}
+
+
+def probe(
+    ids: dict[str, Ids], labels: dict[str, np.ndarray], params: EvaluateParams, device: str, seed: int
+) -> tuple[dict[str, Positive], Positive]:
+    """Read the base model's features, and ask the head that training started from.
+
+    Args:
+        ids: token ids of train, validation and test.
+        labels: of the same rows.
+        params: the stage's params.
+        device: cpu, cuda or mps.
+        seed: draws the head.
+
+    Returns:
+        The untrained head's probabilities for validation and test, and the linear probe's for test.
+    """
+    model = backbones.load_classifier(BASE, backbones.load_tokenizer(BASE), seed)
+    head = {
+        split: probabilities(score(model, Head(), ids[split], params.batch_size, device))
+        for split in ("validation", "test")
+    }
+    features = {split: score(model, Features(), rows, params.batch_size, device) for split, rows in ids.items()}
+    return head, baselines.linear_probe(
+        features["train"], labels["train"], features["validation"], labels["validation"], features["test"]
     )
-    positive = {"majority": baselines.majority(labels["train"], len(labels["test"])), "tfidf_lr": tfidf}
-    return {name: baselines.measure_baseline(labels["test"], values) for name, values in positive.items()}
+
+
+def strongest(candidates: dict[str, dict[str, Positive]], labels: np.ndarray) -> str:
+    """Choose the untuned way of asking that is most often right on validation; the first of equals."""
+    right = {name: float(((p["validation"] > 0.5) == (labels == 1)).mean()) for name, p in candidates.items()}
+    return max(right, key=lambda name: right[name])
+
+
+def bag_of_words(splits: dict[str, pd.DataFrame], labels: dict[str, np.ndarray]) -> dict[str, Positive]:
+    """Fit the baselines that need no model on train, choose on validation, and score test."""
+    texts = {split: rows["text"].tolist() for split, rows in splits.items()}
+    rows = (texts["train"], labels["train"], texts["validation"], labels["validation"], texts["test"])
+    return {
+        "majority": baselines.majority(labels["train"], len(labels["test"])),
+        "tfidf_lr": baselines.tfidf_lr(*rows),
+        "nbsvm": baselines.nbsvm(*rows),
+    }
 
 
 def validation_measures(positive: np.ndarray, labels: np.ndarray, facts: dict[str, Any]) -> dict[str, float]:
@@ -131,35 +197,41 @@ def main() -> None:
     params = section(all_params, "evaluate", EvaluateParams)
     seed, device = all_params["seed"], all_params["device"]
     set_up_torch(seed, all_params["threads"], device)
-    splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in ("train", "validation", "test")}
-    test, labels = splits["test"], splits["test"]["label"].to_numpy()
+    splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
+    labels = {split: rows["label"].to_numpy() for split, rows in splits.items()}
+    test, truth = splits["test"], labels["test"]
     facts = read_json(FINETUNED / FACTS)
-    ids, truncated_share = encode_test(test["text"].tolist(), facts)
-    validation = load_from_disk(TOKENIZED / "validation")
-    with timed(f"scoring {len(ids)} reviews with {BASE}"):
-        [before] = predict(BASE, facts, [ids], params.batch_size, device, seed)
-    with timed(f"scoring {len(ids) + len(validation)} reviews with {FINETUNED}"):
-        both = [ids, validation["input_ids"][:]]
-        after, stated = predict(FINETUNED, facts, both, params.batch_size, device, seed)
-    positive = {"base": before, "finetuned": after}
+    ids = {split: load_from_disk(TOKENIZED / split)["input_ids"][: len(splits[split])] for split in SPLITS[:2]}
+    ids["test"], truncated_share = encode_as(facts, FINETUNED, test["text"].tolist())
+    with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {FINETUNED}"):
+        stated, after = predict(facts, [ids["validation"], ids["test"]], params, device, seed)
+    with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {BASE}, untuned"):
+        texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
+        untuned = zero_shot(facts, texts, params, device, seed)
+    with timed(f"probing the features of {BASE}"):
+        head, probed = probe(ids, labels, params, device, seed)
     with timed("fitting the baselines"):
-        floor = baseline_measures(splits)
-    correct = (positive["finetuned"] > 0.5) == (labels == 1)
+        others = bag_of_words(splits, labels)
+    floor = {**others, "linear_probe": probed, **{name: answers["test"] for name, answers in untuned.items()}}
+    candidates = {**({"untrained_head": head} if facts["formulation"] == "head" else {}), **untuned}
+    before = strongest(candidates, labels["validation"])
+    positive = {"base": candidates[before]["test"], "finetuned": after}
     measures: dict[str, Any] = {
-        "test": metrics.measure(labels, positive["finetuned"], params.calibration_bins),
-        "base": metrics.measure(labels, positive["base"], params.calibration_bins),
-        "baselines": floor,
-        "gain": metrics.gain(labels, positive["base"], positive["finetuned"], params.bootstrap_samples, seed),
-        "validation": validation_measures(stated, np.asarray(validation["label"]), facts),
-        "slices": metrics.slices(test["tags"].tolist(), correct),
+        "before": before,
+        "test": metrics.measure(truth, after, params.calibration_bins),
+        "base": metrics.measure(truth, positive["base"], params.calibration_bins),
+        "baselines": {name: baselines.measure_baseline(truth, values) for name, values in floor.items()},
+        "gain": metrics.gain(truth, positive["base"], after, params.bootstrap_samples, seed),
+        "validation": validation_measures(stated, labels["validation"], facts),
+        "slices": metrics.slices(test["tags"].tolist(), (after > 0.5) == (truth == 1)),
         "data": {"truncated_share": {"test": truncated_share}},
     }
     write_json(EVALUATE_METRICS, measures)
     table = prediction_table(test, positive)
     write_parquet(PREDICTIONS / "test.parquet", table)
     write_csv(PREDICTIONS / "test.csv", table)
-    write_curves(TEST_CURVES, labels, positive, params.calibration_bins)
-    say(f"test accuracy {measures['test']['accuracy']:.4f}, before {measures['base']['accuracy']:.4f}")
+    write_curves(TEST_CURVES, truth, positive, params.calibration_bins)
+    say(f"test accuracy {measures['test']['accuracy']:.4f}, before {measures['base']['accuracy']:.4f} ({before})")
 
 
 if __name__ == "__main__":

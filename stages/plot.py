@@ -26,7 +26,7 @@ from sentiment.paths import (
     TRAIN_METRICS,
     TRAINING_CURVES,
 )
-from sentiment.report import compare, embedded, print_comparison, render
+from sentiment.report import SCORERS, compare, embedded, print_comparison, render
 from sentiment.tables import read_json, read_parquet, write_json
 
 MODELS = ("base", "finetuned")
@@ -42,7 +42,7 @@ class PlotParams:
 
 def gather_metrics() -> dict[str, Any]:
     """Join the stages' numbers into what metrics.json holds."""
-    measures: dict[str, Any] = read_json(EVALUATE_METRICS)
+    measures: dict[str, Any] = {key: value for key, value in read_json(EVALUATE_METRICS).items() if key != "before"}
     truncated = {split: counts["truncated_share"] for split, counts in read_json(TOKENIZE_METRICS).items()}
     truncated.update(measures["data"]["truncated_share"])
     measures["data"] = {**read_json(PREPARE_METRICS), "truncated_share": truncated}
@@ -60,6 +60,7 @@ def gather_tables(measures: dict[str, Any]) -> dict[str, Any]:
     return {
         **curves,
         "measures": measures,
+        "scorers": SCORERS,
         "confusion": {model: pd.read_csv(TEST_CURVES / f"confusion_{model}.csv") for model in MODELS},
         "train": pd.read_csv(TRAINING_CURVES / "train.csv"),
         "validation": pd.read_csv(TRAINING_CURVES / "validation.csv"),
@@ -92,6 +93,8 @@ def main() -> None:
         **names,
         "m": measures,
         "comparison": comparison,
+        "before": SCORERS[read_json(EVALUATE_METRICS)["before"]],
+        "scorers": SCORERS,
         "params": all_params,
         "choices": flatten({key: value for key, value in all_params.items() if key != "plot"}),
         "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],

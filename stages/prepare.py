@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 
 from sentiment import cleaning, grammar, readers
+from sentiment.cues import cue_tags
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.hub import fetch
 from sentiment.names import LABELS, SPLITS
@@ -99,7 +100,7 @@ def usable_rows(splits: Splits, labels: dict[str, list[Any]], on_bad_rows: str) 
             "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop"
         )
     good = {split: rows[rows["problem"] == ""] for split, rows in judged.items()}
-    return {split: rows.assign(tags=rows["text"].map(cleaning.cue_tags)) for split, rows in good.items()}, bad
+    return {split: rows.assign(tags=rows["text"].map(cue_tags)) for split, rows in good.items()}, bad
 
 
 def number_rows(splits: Splits) -> Splits:

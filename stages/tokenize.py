@@ -2,7 +2,7 @@
 
 In: the train and validation splits of data/prepared (test is read by evaluate alone) and the tokenizer of models/base.
 Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, input_ids (ragged, without padding), length
-(tokens) and label; metrics/tokenize.json.
+(tokens) and label; metrics/tokenize.json. Edited copies of train reviews, where asked for, follow the reviews.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import datasets
 import pandas as pd
 import pyarrow as pa
 
+from sentiment.augmentation import Augmentation, augment
 from sentiment.backbones import load_config, load_tokenizer, max_positions
 from sentiment.encoding import Prompt, check_max_length, encode
 from sentiment.errors import exit_on_input_error
@@ -33,19 +34,21 @@ class TokenizeParams:
 
     max_length: int
     truncation_side: str
+    lowercase: bool
     prompt: str
     label_words: dict[str, list[str]]
+    augmentation: Augmentation
 
 
 def tokenize_split(
-    rows: pd.DataFrame, tokenizer: Any, params: TokenizeParams, prompt: Prompt | None
+    rows: pd.DataFrame, tokenizer: Any, facts: dict[str, Any], prompt: Prompt | None
 ) -> tuple[pa.Table, dict[str, float]]:
     """Encode one split.
 
     Args:
         rows: the prepared rows, with id, text and label.
         tokenizer: the backbone's.
-        params: the stage's params.
+        facts: how texts are read; see `encode`.
         prompt: what stands around each text; None for the text alone.
 
     Returns:
@@ -53,7 +56,7 @@ def tokenize_split(
     """
     ids: list[pa.Array] = []
     truncated = 0
-    for encoded in encode(tokenizer, rows["text"].tolist(), params.max_length, params.truncation_side, prompt):
+    for encoded in encode(tokenizer, rows["text"].tolist(), facts, prompt):
         ids.append(pa.array(encoded.ids, pa.list_(pa.int32())))
         truncated += sum(encoded.truncated)
     column = pa.chunked_array(ids)
@@ -62,6 +65,12 @@ def tokenize_split(
     tokens = int(pa.compute.sum(lengths).as_py())
     counts = {"tokens": tokens, "mean_length": tokens / len(rows), "truncated_share": truncated / len(rows)}
     return table, counts
+
+
+def with_edited_copies(rows: pd.DataFrame, augmentation: Augmentation, seed: int) -> pd.DataFrame:
+    """Put the edited copies of train reviews behind the reviews themselves; a copy keeps id and label."""
+    copies = [rows.assign(text=texts) for texts in augment(rows["text"].tolist(), augmentation, seed)]
+    return pd.concat([rows, *copies])
 
 
 def main() -> None:
@@ -78,9 +87,10 @@ def main() -> None:
     metrics = {}
     for split in ("train", "validation"):
         with timed(f"tokenizing {split}"):
-            table, metrics[split] = tokenize_split(
-                read_parquet(PREPARED / f"{split}.parquet"), tokenizer, params, prompt
-            )
+            rows = read_parquet(PREPARED / f"{split}.parquet")
+            if split == "train":
+                rows = with_edited_copies(rows, params.augmentation, all_params["seed"])
+            table, metrics[split] = tokenize_split(rows, tokenizer, asked, prompt)
             datasets.Dataset(table).save_to_disk(TOKENIZED / split)
         say(f"{split}: {metrics[split]['tokens']} tokens, {metrics[split]['truncated_share']:.1%} of the reviews cut")
     write_json(TOKENIZE_METRICS, metrics)

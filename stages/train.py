@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from datasets import Dataset, load_from_disk
 from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment import backbones, formulations
+from sentiment import adapters, backbones, formulations
+from sentiment.adapters import LoraParams
 from sentiment.batching import PaddingCollator
 from sentiment.checkpoints import digests, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
@@ -36,8 +38,8 @@ from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, 
 from sentiment.probability import probabilities
 from sentiment.progress import say, timed
 from sentiment.tables import write_csv, write_json
-from sentiment.torch_setup import set_up_torch
-from sentiment.trainer import ProgressLines, training_arguments, warmup_steps
+from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
+from sentiment.trainer import ProgressLines, parameter_groups, training_arguments, warmup_steps
 
 START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
@@ -65,7 +67,11 @@ class TrainParams:
     focal_gamma: float
     on_collapse: str
     frozen_blocks: int | str
+    lora: LoraParams
+    layerwise_decay: float
     gradient_checkpointing: bool
+    precision: str
+    compile: bool
 
 
 @dataclass(frozen=True)
@@ -142,9 +148,18 @@ def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
 
 
 class FormulationTrainer(Trainer):
-    """The Trainer, asking the model as its formulation does instead of calling it whole."""
+    """The Trainer, asking the model as its formulation does, with a rate for each block."""
 
-    formulation: Formulation
+    def __init__(self, formulation: Formulation, params: TrainParams, **settings: Any) -> None:
+        """Set up.
+
+        Args:
+            formulation: how the model is asked.
+            params: the stage's params.
+            settings: what the Trainer takes.
+        """
+        self.formulation, self.params = formulation, params
+        super().__init__(**settings)
 
     def compute_loss(
         self,
@@ -155,10 +170,22 @@ class FormulationTrainer(Trainer):
     ) -> Any:
         """Compute the loss of a batch by `compute_loss_func`, and the logits where asked for."""
         labels = inputs.pop("labels")
-        outputs = SimpleNamespace(logits=self.formulation.logits(model, **inputs))
+        with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.params.precision == "bf16"):
+            logits = self.formulation.logits(model, **inputs).float()
+        outputs = SimpleNamespace(logits=logits)
         measure: Any = self.compute_loss_func
         loss = measure(outputs, labels, num_items_in_batch=num_items_in_batch)
         return (loss, vars(outputs)) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        """Make the optimizer, once."""
+        if self.optimizer is None:
+            trained: Any = self.model
+            kind, settings = self.get_optimizer_cls_and_kwargs(self.args, trained)
+            decayed = self.get_decay_parameter_names(trained)
+            rates = (self.params.learning_rate, self.params.weight_decay, self.params.layerwise_decay)
+            self.optimizer = kind(parameter_groups(trained, decayed, *rates), **settings)
+        return self.optimizer
 
 
 def make_trainer(
@@ -215,6 +242,8 @@ def make_trainer(
         greater_is_better=params.best_by == "accuracy",
     )
     trainer = FormulationTrainer(
+        formulation,
+        params,
         model=model,
         args=arguments,
         train_dataset=train,
@@ -229,7 +258,6 @@ def make_trainer(
             EarlyStoppingCallback(params.early_stopping_patience),
         ],
     )
-    trainer.formulation = formulation
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -266,16 +294,31 @@ def summarise(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_model(model: PreTrainedModel, tokenizer: Any, asked: dict[str, Any], folder: Path) -> None:
+def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
+    """Freeze what stays as it is, and put adapters in where they are to learn."""
+    if params.lora.rank:
+        adapters.inject(model, params.lora, params.frozen_blocks)
+    else:
+        backbones.freeze(model, params.frozen_blocks)
+    if params.compile:
+        model.base_model.compile(dynamic=True)
+
+
+def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked: dict[str, Any], folder: Path) -> None:
     """Write the self-contained model folder.
 
     Args:
         model: the fine-tuned model.
         tokenizer: the backbone's, with its pad token set.
-        asked: the formulation, and the section `tokenize` of params.yaml: how texts become token ids.
+        lora: whether there are adapters, and what becomes of them.
+        asked: the formulation, and how texts become token ids; from the section `tokenize` of params.yaml.
         folder: where to.
     """
-    save_blocks(backbones.stored_weights(model), model.base_model_prefix, folder)
+    if lora.rank and lora.save == "merged":
+        adapters.merge(model)
+    save_blocks(adapters.without_adapters(backbones.stored_weights(model)), model.base_model_prefix, folder)
+    if lora.rank and lora.save == "adapter":
+        adapters.save(model, folder)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -289,16 +332,20 @@ def main() -> None:
     params = section(all_params, "train", TrainParams)
     seed, device = all_params["seed"], all_params["device"]
     set_up_torch(seed, all_params["threads"], device)
+    check_precision(params.precision, device)
+    check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = backbones.load_tokenizer(BASE)
-    asked = {"formulation": all_params["model"]["formulation"], **all_params["tokenize"]}
+    reading = {key: value for key, value in all_params["tokenize"].items() if key != "augmentation"}
+    asked = {"formulation": all_params["model"]["formulation"], **reading}
     model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
-    backbones.freeze(model, params.frozen_blocks)
+    choose_what_learns(model, params)
     trainer = make_trainer(model, formulation, train, validation, params, device, seed)
     try:
-        with timed(f"fine-tuning {model.num_parameters()} parameters on {len(train)} reviews"):
+        learning = model.num_parameters(only_trainable=True)
+        with timed(f"fine-tuning {learning} of {model.num_parameters()} parameters on {len(train)} reviews"):
             trainer.train()
-        write_model(model, tokenizer, asked, FINETUNED)
+        write_model(model, tokenizer, params.lora, asked, FINETUNED)
     finally:
         shutil.rmtree(SCRATCH, ignore_errors=True)
     train_curve, validation_curve = curves(trainer.state.log_history)

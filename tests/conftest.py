@@ -28,6 +28,11 @@ TEXTS = [
 ]
 
 
+def reading(max_length: int, side: str = "right", lowercase: bool = False) -> dict[str, object]:
+    """How texts are read, as sentiment.json says it."""
+    return {"max_length": max_length, "truncation_side": side, "lowercase": lowercase}
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with the project's settings, which is the working directory of the test."""

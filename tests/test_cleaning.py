@@ -148,26 +148,6 @@ def test_other_words_and_other_signs_do_count(one: str, other: str) -> None:
     assert cleaning.fingerprint(one) != cleaning.fingerprint(other)
 
 
-@pytest.mark.parametrize(
-    ("text", "tags"),
-    [
-        ("The plot is dull, BUT the acting is superb.", "contrast"),
-        ("Butter and button, note and nobody's", "negation"),
-        ("Butter, noted.", ""),
-        ("I don't know", "negation"),
-        ("I don\u2019t know", "negation"),
-        ("Why?", "question"),
-        ("NEVER again", "negation shouting"),
-        ("The USA, TV and DVDs", ""),
-        ("Great!!", "shouting"),
-        ("Great! Great!", ""),
-        ("Although it is long, why not?", "contrast negation question"),
-    ],
-)
-def test_cue_tags_name_what_stands_in_the_text(text: str, tags: str) -> None:
-    assert cleaning.cue_tags(text) == tags
-
-
 def test_the_first_of_equal_rows_stays_and_contradictions_are_counted() -> None:
     rows = pd.DataFrame({"fingerprint": list("abacbab"), "label": [1, 0, 0, 1, 0, 1, 1], "row": range(7)})
     kept, dropped, contradictions = cleaning.drop_duplicates(rows)

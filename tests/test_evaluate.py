@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import softmax
 from sklearn import metrics as reference
-from transformers import pipeline
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from sentiment import backbones
 from tests.conftest import FAMILIES, run_stages
+from tests.test_formulations import asked_of
 
 Change = Callable[..., None]
 CHAIN = ("prepare", "base", "tokenize", "train", "evaluate")
@@ -79,6 +81,66 @@ def test_before_is_the_model_that_training_started_from(small: Change) -> None:
     assert np.allclose(table["probability_positive"], table["base_probability_positive"], atol=1e-5)
     measures = json.loads(Path("metrics/evaluate.json").read_text())
     assert measures["gain"]["mcnemar_p"] == 1
+
+
+@pytest.mark.parametrize(("family", "formulation"), [("gpt2", "label_words"), ("gpt2", "head"), ("bert", "head")])
+def test_before_is_the_strongest_untuned_score_on_validation(
+    family: str, formulation: str, small: Change, tiny_models: Callable[[str], Path]
+) -> None:
+    """The reference asks transformers' own language model, one row at a time, over its whole vocabulary."""
+    asked = asked_of(tiny_models(family))
+    words = {f"tokenize.{key}": asked[key] for key in ("prompt", "label_words")}
+    small(family, **words, **{"model.formulation": formulation})
+    run_stages(*CHAIN)
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    kind = AutoModelForMaskedLM if tokenizer.mask_token else AutoModelForCausalLM
+    model = kind.from_pretrained("models/base").eval()
+    prompt = asked["prompt"].replace("{mask}", tokenizer.mask_token or "")
+    ids = [
+        [tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in asked["label_words"][label]]
+        for label in ("negative", "positive")
+    ]
+
+    def answer(text: str) -> np.ndarray:
+        tail = tokenizer(prompt.format(review=""))["input_ids"]
+        kept = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        around = 1 if tokenizer.mask_token else 0  # the special token in front
+        row = [*tail[:around], *kept[: 48 - len(tail)], *tail[around:]]
+        place = row.index(tokenizer.mask_token_id) if tokenizer.mask_token else -1
+        with torch.no_grad():
+            return torch.log_softmax(model(input_ids=torch.tensor([row])).logits[0, place].double(), -1).numpy()
+
+    flat = [token for group in ids for token in group]
+    premise = answer("")[flat]
+    leaning = np.mean([softmax(answer(text)[flat]) for text in ("N/A", "[MASK]", "")], axis=0)
+    found: dict[str, dict[str, np.ndarray]] = {"plain": {}, "contextual": {}, "pmi": {}}
+    truth = {}
+    for split in ("validation", "test"):
+        rows = pd.read_parquet(f"data/prepared/{split}.parquet")
+        truth[split] = rows["label"].to_numpy() == 1
+        logs = np.stack([answer(text)[flat] for text in rows["text"]])
+        found["plain"][split] = np.exp(logs[:, 1:]).sum(1) > np.exp(logs[:, 0])
+        found["contextual"][split] = np.exp(logs[:, 1:]).sum(1) / leaning[1:].sum() > np.exp(logs[:, 0]) / leaning[0]
+        found["pmi"][split] = np.exp(logs[:, 1:] - premise[1:]).sum(1) > np.exp(logs[:, 0] - premise[0])
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    right = {method: {s: float((found[method][s] == truth[s]).mean()) for s in truth} for method in found}
+    for method, accuracy in right.items():
+        assert measures["baselines"][f"zero_shot_{method}"]["accuracy"] == pytest.approx(accuracy["test"], abs=1e-6)
+    best = max(right.values(), key=lambda accuracy: accuracy["validation"])
+    if measures["before"] == "untrained_head":
+        assert formulation == "head"
+    else:
+        assert right[measures["before"].removeprefix("zero_shot_")]["validation"] == best["validation"]
+        assert measures["base"]["accuracy"] == measures["baselines"][measures["before"]]["accuracy"]
+
+
+def test_a_headed_model_without_words_to_answer_says_so(small: Change, capsys: pytest.CaptureFixture[str]) -> None:
+    small("gpt2")
+    run_stages(*CHAIN)
+    assert "no zero-shot score: params.yaml: tokenize.label_words" in capsys.readouterr().err
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    assert measures["before"] == "untrained_head"
+    assert set(measures["baselines"]) == {"majority", "tfidf_lr", "nbsvm", "linear_probe"}
 
 
 def test_the_curves_are_written_for_both_models(small: Change) -> None:

@@ -17,7 +17,7 @@ from sentiment.encoding import encode
 from sentiment.errors import InputError
 from sentiment.scoring import score
 from sentiment.verbalizer import prompt_of
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, run_stages
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, reading, run_stages
 from tests.test_verbalizer import single_words
 
 Change = Callable[..., None]
@@ -43,7 +43,7 @@ def test_logits_are_those_of_the_full_language_model_at_the_one_position(family:
     tokenizer, asked = backbones.load_tokenizer(folder), asked_of(tiny_models(family))
     model, formulation = formulations.load(folder, tokenizer, asked, seed=0)
     assert isinstance(formulation, formulations.LabelWords)
-    [encoded] = encode(tokenizer, TEXTS, 60, "right", prompt_of(tokenizer, asked))
+    [encoded] = encode(tokenizer, TEXTS, reading(60, "right"), prompt_of(tokenizer, asked))
     plain = getattr(transformers, LANGUAGE_MODELS[family]).from_pretrained(folder).eval()
     expected = []
     for row in encoded.ids:
@@ -61,13 +61,28 @@ def test_logits_are_those_of_the_full_language_model_at_the_one_position(family:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_features_are_the_mean_of_the_backbones_output(family: str, tiny_models: Tiny) -> None:
+    """The reference runs transformers' own backbone on one row at a time."""
+    folder = tiny_models(family)
+    tokenizer = backbones.load_tokenizer(folder)
+    [encoded] = encode(tokenizer, TEXTS, reading(60), None)
+    model = backbones.load_classifier(folder, tokenizer, seed=0)
+    found = score(model, formulations.Features(), encoded.ids, 4, "cpu")
+    plain = transformers.AutoModel.from_pretrained(folder).eval()
+    for row, features in zip(encoded.ids, found, strict=True):
+        with torch.no_grad():
+            expected = plain(input_ids=torch.tensor([row])).last_hidden_state[0].mean(0)
+        assert np.allclose(features, expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_no_logits_over_the_vocabulary_are_computed(family: str, tiny_models: Tiny) -> None:
     folder = tiny_models(family)
     tokenizer, asked = backbones.load_tokenizer(folder), asked_of(tiny_models(family))
     model, formulation = formulations.load(folder, tokenizer, asked, seed=0)
     called: list[str] = []
     model.get_output_embeddings().register_forward_hook(lambda *_: called.append("full head"))
-    [encoded] = encode(tokenizer, TEXTS, 60, "right", prompt_of(tokenizer, asked))
+    [encoded] = encode(tokenizer, TEXTS, reading(60, "right"), prompt_of(tokenizer, asked))
     assert score(model, formulation, encoded.ids, 3, "cpu").shape == (len(TEXTS), 2)
     assert called == []
 

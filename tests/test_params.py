@@ -32,6 +32,7 @@ TYPES = {
     "boolean": bool,
     "string": str,
     "null": type(None),
+    "array": list[str],
 }
 
 
@@ -86,7 +87,7 @@ def test_every_problem_of_a_file_is_told_at_once(workspace: Path, change: Change
         r"  seed: found -1, must be at least 0",
         r"  devise: no such key, allowed: seed, threads, device, .* \(did you mean device\?\)",
         r"  model\.name: found gtp2, allowed: gpt2-mini, gpt2, .* \(did you mean gpt2\?\); .*catalog\.yaml: models",
-        r'  tokenize\.truncation_side: found "rigth", allowed: right, left \(did you mean right\?\)',
+        r'  tokenize\.truncation_side: found "rigth", allowed: right, left, head\+tail \(did you mean right\?\)',
         r'  train\.epochs: found "three", must be integer',
         r"  train\.lerning_rate: no such key, allowed: epochs, .* \(did you mean learning_rate\?\)",
         r"  train\.warmup_fraction: found 1\.5, must be at most 1",
@@ -206,26 +207,37 @@ def test_a_dropout_given_as_a_whole_number_becomes_a_float() -> None:
     assert section({"train": {**COMMITTED["train"], "dropout": None}}, "train", train).dropout is None
 
 
+def check_fields(kind: type, schema: dict[str, Any], committed: dict[str, Any]) -> None:
+    """A dataclass, its part of the schema and of params.yaml have the same keys, in order, and types."""
+    fields = get_type_hints(kind)
+    assert [field.name for field in dataclasses.fields(kind)] == list(schema["properties"]) == schema["required"]
+    assert list(committed) == list(schema["properties"])
+    assert schema["additionalProperties"] is False
+    for name, content in schema["properties"].items():
+        names = content.get("type", "string")  # an enum holds strings
+        assert all(isinstance(option, str) for option in content.get("enum", ()))
+        if dataclasses.is_dataclass(fields[name]):
+            check_fields(fields[name], content, committed[name])
+            continue
+        if name == "label_words":
+            assert fields[name] == dict[str, list[str]]
+            continue
+        first, *rest = [TYPES[word] for word in ([names] if isinstance(names, str) else names)]
+        assert fields[name] == (first | rest[0] if rest else first), f"{kind.__name__}.{name}"
+
+
 def test_each_stage_takes_exactly_the_keys_and_types_of_schema_and_params() -> None:
-    seen = []
     for stage in STAGES:
         kind = getattr(importlib.import_module(f"stages.{stage}"), f"{stage.capitalize()}Params")
-        fields = get_type_hints(kind)
-        schema = SCHEMA["properties"][stage]
-        assert [field.name for field in dataclasses.fields(kind)] == list(schema["properties"]) == schema["required"]
-        assert list(COMMITTED[stage]) == list(schema["properties"])
-        for name, content in schema["properties"].items():
-            names = content.get("type", "string")  # an enum holds strings
-            assert all(isinstance(option, str) for option in content.get("enum", ()))
-            if name == "label_words":
-                assert fields[name] == dict[str, list[str]]
-                continue
-            first, *rest = [TYPES[word] for word in ([names] if isinstance(names, str) else names)]
-            assert fields[name] == (first | rest[0] if rest else first), f"{stage}.{name}"
-        assert schema["additionalProperties"] is False
-        seen.append(stage)
-    assert len(seen) == 6
+        check_fields(kind, SCHEMA["properties"][stage], COMMITTED[stage])
     assert list(COMMITTED) == list(SCHEMA["properties"]) == SCHEMA["required"]
+
+
+def test_parts_of_a_section_get_their_types_too() -> None:
+    train = importlib.import_module("stages.train").TrainParams
+    given = {**COMMITTED["train"], "lora": {**COMMITTED["train"]["lora"], "alpha": 8, "dropout": 0}}
+    lora = section({"train": given}, "train", train).lora
+    assert (type(lora.alpha), type(lora.dropout), type(lora.rank)) == (float, float, int)
 
 
 def test_every_property_of_the_schema_is_described() -> None:

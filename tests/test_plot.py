@@ -28,6 +28,7 @@ TEST = {
     "f1_macro": 0.619048, "mcc": 0.258199, "roc_auc": 0.8125, "log_loss": 0.412346, "brier": 0.171875, "ece": 0.061728,
 }  # fmt: skip
 EVALUATE: dict[str, Any] = {
+    "before": "zero_shot_pmi",
     "test": TEST,
     "base": BASE,
     "baselines": {
@@ -158,6 +159,12 @@ def test_metrics_json_joins_the_numbers_of_all_stages(inputs: Path) -> None:
         "train": {key: TRAIN[key] for key in ("steps", "epochs", "tokens", "best_step", "positive_rate")},
     }
     assert json.loads(Path("metrics.json").read_text(encoding="utf-8")) == expected
+
+
+def test_what_before_means_is_said(inputs: Path) -> None:
+    plot.main()
+    for name in ("report.html", "model_card.md"):
+        assert "label words, mutual information" in Path("reports", name).read_text(encoding="utf-8")
 
 
 def test_metrics_json_holds_sorted_numbers_of_six_digits_and_nothing_else(inputs: Path) -> None:

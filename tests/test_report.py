@@ -11,7 +11,7 @@ from jinja2 import DictLoader, UndefinedError
 
 from sentiment import report
 from sentiment.params import flatten
-from sentiment.report import MEASURES, compare, embedded, print_comparison, render
+from sentiment.report import MEASURES, SCORERS, compare, embedded, print_comparison, render
 
 BEFORE = {
     "accuracy": 0.5, "precision": 0.5, "recall": 0.75, "f1": 0.6, "mcc": 0.0, "roc_auc": 0.5, "pr_auc": 0.5,
@@ -25,6 +25,8 @@ CONTENT: dict[str, Any] = {
     "model_facts": "tiny (local; licence: yours)",
     "data_facts": "toy (local; licence: yours)",
     "comparison": compare(BEFORE, AFTER),
+    "before": "untrained head",
+    "scorers": SCORERS,
     "params": {"tokenize": {"max_length": 64}, "model": {"formulation": "head"}},
     "choices": [("train.epochs", 3)],
     "splits": [("train", 80), ("validation", 24), ("test", 8)],
@@ -38,7 +40,10 @@ CONTENT: dict[str, Any] = {
     "m": {
         "test": AFTER,
         "base": BEFORE,
-        "baselines": {"majority": {"accuracy": 0.5}, "tfidf_lr": {"accuracy": 0.75}},
+        "baselines": {
+            "majority": {"accuracy": 0.5, "f1": 0.0, "roc_auc": 0.5},
+            "tfidf_lr": {"accuracy": 0.75, "f1": 0.7, "roc_auc": 0.8},
+        },
         "gain": {"accuracy": 0.375, "accuracy_low": 0.125, "accuracy_high": 0.625, "mcnemar_p": 0.25},
         "validation": {"accuracy": 0.9, "log_loss": 0.3},
         "slices": {"film": {"n": 5, "accuracy": 0.8}},
@@ -82,8 +87,8 @@ def test_params_are_flattened_to_dotted_keys_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("template", "names"),
     [
-        ("report.html", "model data m comparison params choices splits worst pictures"),
-        ("model_card.md", "model data m comparison choices model_facts data_facts"),
+        ("report.html", "model data m comparison before scorers params choices splits worst pictures"),
+        ("model_card.md", "model data m comparison before scorers choices model_facts data_facts"),
     ],
 )
 def test_a_template_that_misses_a_name_is_an_error(template: str, names: str) -> None:

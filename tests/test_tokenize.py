@@ -61,6 +61,27 @@ def test_twice_gives_the_same_bytes(small: Change) -> None:
     assert contents[0] == contents[1]
 
 
+def test_edited_copies_follow_the_train_reviews_and_no_others(small: Change, change: Change) -> None:
+    small("gpt2", **{"tokenize.augmentation": {"copies": 2, "word_dropout": 0.5, "word_swap": 0.0, "contractions": 0}})
+    run_stages("prepare", "base", "tokenize")
+    rows = pd.read_parquet("data/prepared/train.parquet")
+    train, validation = (load_from_disk(f"data/tokenized/{split}") for split in ("train", "validation"))
+    assert train["id"][:] == rows["id"].tolist() * 3
+    assert train["label"][:] == rows["label"].tolist() * 3
+    tokenizer = AutoTokenizer.from_pretrained("models/base")
+    plain = [tokenizer(text, truncation=True, max_length=48)["input_ids"] for text in rows["text"]]
+    ids = train["input_ids"][:]
+    assert ids[: len(rows)] == plain
+    assert ids[len(rows) : 2 * len(rows)] != plain != ids[2 * len(rows) :]
+    assert ids[len(rows) : 2 * len(rows)] != ids[2 * len(rows) :]
+    assert len(validation) == len(pd.read_parquet("data/prepared/validation.parquet"))
+    change("params.yaml", seed=1)
+    run_stages("tokenize")
+    again = load_from_disk("data/tokenized/train")["input_ids"][:]
+    assert again[: len(rows)] == plain
+    assert again != ids
+
+
 def test_a_length_beyond_the_model_is_refused(small: Change) -> None:
     small("gpt2", **{"tokenize.max_length": 65})
     run_stages("prepare", "base")

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import load_from_disk
+from safetensors.torch import load_file
 from sklearn.metrics import log_loss
 from transformers import AutoModelForSequenceClassification, EvalPrediction, pipeline
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -22,6 +23,7 @@ from sentiment.errors import InputError
 from sentiment.formulations import Head
 from stages import train
 from tests.conftest import FAMILIES, run_stages
+from tests.test_formulations import asked_of
 
 Change = Callable[..., None]
 
@@ -238,3 +240,60 @@ def test_gradient_checkpointing_changes_no_weight(family: str, small: Change, ch
     run_stages("train")
     saved = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
     assert all(torch.allclose(tensor, saved[name], atol=1e-6) for name, tensor in plain.items())
+
+
+def test_each_block_learns_at_its_share_of_the_rate(small: Change) -> None:
+    """Adam's first step is the rate times the gradient's sign, whatever its size: so far has each weight moved."""
+    plain = {"train.warmup_fraction": 0.0, "train.schedule": "constant", "train.weight_decay": 0.0}
+    small("gpt2", **plain, **{"train.batch_size": 80, "train.layerwise_decay": 0.5, "train.learning_rate": 0.01})
+    run_stages("prepare", "base", "tokenize", "train")
+    before = AutoModelForSequenceClassification.from_pretrained("models/base").state_dict()
+    after = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    below = {"ln_f": 0, "h.1": 1, "h.0": 2, "wpe": 3, "wte": 3}
+    for part, height in below.items():
+        names = [name for name in after if name.startswith(f"transformer.{part}.")]
+        assert names
+        for name in names:
+            moved = (after[name] - before[name]).abs().max()
+            assert float(moved) == pytest.approx(0.01 * 0.5**height, rel=0.02), name
+
+
+def test_bf16_computes_products_in_bfloat16_and_keeps_the_weights(small: Change, change: Change) -> None:
+    small("gpt2", **{"train.learning_rate": 0.003})
+    run_stages("prepare", "base", "tokenize", "train")
+    plain = pd.read_csv("plots/training/train.csv")["log_loss"]
+    change("params.yaml", **{"train.precision": "bf16"})
+    run_stages("train")
+    rough = pd.read_csv("plots/training/train.csv")["log_loss"]
+    assert (plain - rough).abs().max() > 1e-5
+    assert np.allclose(plain, rough, atol=0.05)
+    model = AutoModelForSequenceClassification.from_pretrained("models/finetuned")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("formulation", ["head", "label_words"])
+def test_compiled_code_learns_the_same(
+    formulation: str, small: Change, change: Change, tiny_models: Callable[[str], Path]
+) -> None:
+    asked = asked_of(tiny_models("gpt2"))
+    words = {f"tokenize.{key}": asked[key] for key in ("prompt", "label_words")}
+    small("gpt2", **words, **{"model.formulation": formulation})
+    change("catalog.yaml", **{"datasets.builtin.rows": {"train": 16, "validation": 8, "test": 8}})
+    run_stages("prepare", "base", "tokenize", "train")
+    plain = load_file("models/finetuned/model-transformer.h.0.safetensors")
+    change("params.yaml", **{"train.compile": True})
+    run_stages("train")
+    compiled = load_file("models/finetuned/model-transformer.h.0.safetensors")
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    assert plain.keys() == compiled.keys()
+    for name, tensor in plain.items():
+        assert ((tensor - compiled[name]).abs() < 1e-4).float().mean() > 0.95, name
+
+
+def test_compiling_without_a_compiler_is_refused(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    small("gpt2", **{"train.compile": True})
+    run_stages("prepare", "base", "tokenize")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InputError, match=r"train\.compile: found true, .* no-such-compiler is not there"):
+        run_stages("train")

@@ -12,6 +12,7 @@ from sentiment import backbones
 from sentiment.encoding import Prompt, encode
 from sentiment.errors import InputError
 from sentiment.verbalizer import label_word_ids, prompt_of
+from tests.conftest import reading
 
 Tiny = Callable[[str], Path]
 
@@ -38,7 +39,7 @@ def test_the_prompt_stays_whole_when_the_review_is_cut(family: str, tiny_models:
     around = [plain(part, add_special_tokens=False)["input_ids"] for part in (prompt.before, filled)]
     review = plain(text, add_special_tokens=False)["input_ids"]
     for side in ("right", "left"):
-        [encoded] = encode(tokenizer, [text, "Fine."], 40, side, prompt)
+        [encoded] = encode(tokenizer, [text, "Fine."], reading(40, side), prompt)
         cut, short = encoded.ids
         assert encoded.truncated == [True, False]
         assert len(cut) == 40 > len(short)
@@ -52,7 +53,7 @@ def test_the_prompt_stays_whole_when_the_review_is_cut(family: str, tiny_models:
 def test_a_prompt_longer_than_max_length_is_refused(tiny_models: Tiny) -> None:
     tokenizer = backbones.load_tokenizer(tiny_models("gpt2"))
     with pytest.raises(InputError, match=r"max_length: found 4, but the prompt and special tokens alone take"):
-        list(encode(tokenizer, ["Fine."], 4, "right", Prompt("", " It was a very long prompt")))
+        list(encode(tokenizer, ["Fine."], reading(4, "right"), Prompt("", " It was a very long prompt")))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_prompt_longer_than_max_length_is_refused(tiny_models: Tiny) -> None:
         ("gpt2", "It was", r"must hold \{review\} once"),
         ("gpt2", "{review} {review}", r"must hold \{review\} once"),
         ("gpt2", "{review} It was {mask}.", "this tokenizer has no mask token"),
-        ("bert", "{review} It was", r"must hold \{mask\} once"),
+        ("bert", "{review} It {mask} was {mask}", r"must hold \{mask\} at most once"),
     ],
 )
 def test_a_prompt_that_does_not_suit_the_model_is_refused(
@@ -69,6 +70,15 @@ def test_a_prompt_that_does_not_suit_the_model_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=rf"params\.yaml: tokenize\.prompt: found .*{words}"):
         prompt_of(backbones.load_tokenizer(tiny_models(family)), facts(prompt))
+
+
+def test_a_masked_model_answers_at_the_end_where_the_prompt_names_no_place(tiny_models: Tiny) -> None:
+    tokenizer = backbones.load_tokenizer(tiny_models("bert"))
+    for written in ("{review} It was", "{review} It was {mask}"):
+        prompt = prompt_of(tokenizer, facts(written))
+        [encoded] = encode(tokenizer, ["Fine."], reading(40, "right"), prompt)
+        expected = AutoTokenizer.from_pretrained(tiny_models("bert"))("Fine. It was [MASK]")["input_ids"]
+        assert encoded.ids == [expected]
 
 
 def test_a_head_needs_no_prompt(tiny_models: Tiny) -> None:
