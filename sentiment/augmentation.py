@@ -28,7 +28,7 @@ _CONTRACTED = {spelled: short for short, spelled in _SPELLED_OUT.items()}
 _EITHER = re.compile(
     r"\b(?:"
     + "|".join(sorted([*_SPELLED_OUT, *_CONTRACTED], key=len, reverse=True)).replace("'", "['\u2019]")
-    + r")\b",
+    + r")\b(?! (?:only|just|merely|simply)\b)",  # "not only" denies nothing
     re.IGNORECASE,
 )
 

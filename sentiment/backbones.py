@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 _EMBEDDINGS = ("embed", "wte", "wpe")  # parts of the names that the families give their embeddings
+PACKABLE = ("gpt2", "distilbert", "bert", "roberta", "llama")  # model types that sentiment/packing.py is tested with
 _DROPOUTS = (  # the names that the families' configs give their dropout probabilities
     "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
@@ -74,13 +75,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return cast("PreTrainedTokenizerFast", tokenizer)
 
 
-def max_positions(config: PreTrainedConfig) -> int:
-    """Give the greatest number of tokens a backbone can read, special tokens included.
+def first_position(config: PreTrainedConfig) -> int:
+    """Give the number of a review's first position: 0, but RoBERTa counts from the pad token's number on."""
+    return int(config.pad_token_id) + 1 if "roberta" in config.model_type else 0
 
-    RoBERTa counts its positions from the pad token's number on, so two of its 514 are never used.
-    """
-    positions = int(config.max_position_embeddings)
-    return positions - config.pad_token_id - 1 if "roberta" in config.model_type else positions
+
+def max_positions(config: PreTrainedConfig) -> int:
+    """Give the greatest number of tokens a backbone can read, special tokens included; 512 of RoBERTa's 514."""
+    return int(config.max_position_embeddings) - first_position(config)
 
 
 def load_config(folder: Path) -> PreTrainedConfig:
@@ -207,6 +209,32 @@ def block_number(name: str) -> int:
     return int(found.group(1)) if found else -1
 
 
+def head_reads_last(model: PreTrainedModel) -> bool:
+    """Say whether a classification head reads a review's last token, as causal models do, or its first."""
+    return model.config.model_type in ("gpt2", "llama")
+
+
+def head_logits(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Compute a classifier's logits from the backbone's output at the place that its head reads.
+
+    Args:
+        model: from `load_classifier`, one of PACKABLE.
+        hidden: [reviews, width].
+
+    Returns:
+        [reviews, labels].
+    """
+    head: Any = model
+    if model.config.model_type == "bert":
+        hidden = head.dropout(head.bert.pooler(hidden[:, None]))  # the pooler picks the first of [reviews, 1, width]
+    elif model.config.model_type == "distilbert":
+        hidden = head.dropout(head.pre_classifier(hidden).relu())
+    elif model.config.model_type == "roberta":
+        hidden = hidden[:, None]  # the head picks the first itself
+    logits: torch.Tensor = (head.score if head_reads_last(model) else head.classifier)(hidden)
+    return logits
+
+
 def word_logits(model: PreTrainedModel, hidden: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Compute a language model's logits for a few words, from the backbone's output at the place asked about.
 
@@ -280,7 +308,19 @@ def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrain
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{folder}: the model cannot be loaded: {error}") from error
+    _fuse_gelu(model)
     return model.eval(), info
+
+
+def _fuse_gelu(model: PreTrainedModel) -> None:
+    """Put torch's tanh GELU in place of transformers' `gelu_new`: the same function, in one kernel instead of six."""
+    import torch
+    from transformers.activations import NewGELUActivation
+
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, torch.nn.GELU(approximate="tanh"))
 
 
 def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[dict[str, torch.Tensor], str]:

@@ -1,11 +1,18 @@
-"""Batches of reviews: padded on the right to the longest of the batch, with a mask."""
+"""Batches of reviews: packed into one row on the CPU, padded on the right to the longest elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from sentiment import backbones, packing
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Batcher = Callable[[Sequence[Sequence[int]]], dict[str, torch.Tensor]]
 
 
 def pad(ids: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, torch.Tensor]:
@@ -24,18 +31,51 @@ def pad(ids: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, torch.Tens
     return {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)}
 
 
-class PaddingCollator:
-    """Makes a batch of dataset rows with input_ids and label; a pickle-safe callable for data loaders."""
+class Padder:
+    """Makes a padded batch of token ids; a pickle-safe callable."""
 
     def __init__(self, pad_token_id: int) -> None:
         """Remember the id that pads."""
         self.pad_token_id = pad_token_id
 
+    def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Pad the rows, as `pad` does."""
+        return pad(ids, self.pad_token_id)
+
+
+def prepare(model: PreTrainedModel, device: str) -> Batcher:
+    """Choose how a model reads its batches, and set its attention accordingly.
+
+    Packed rows save padding, which on the CPU is most of the time of reviews of unequal length. A GPU has kernels for
+    padded batches, and a family that is not known here may hide a place where packed reviews would mix.
+
+    Args:
+        model: its attention is changed in place; its config.json stays as it was.
+        device: cpu, cuda or mps.
+
+    Returns:
+        What makes a batch for `Formulation.logits` of token ids.
+    """
+    if device == "cpu" and model.config.model_type in backbones.PACKABLE:
+        model.set_attn_implementation(packing.ATTENTION)
+        return packing.Packer(backbones.first_position(model.config))
+    return Padder(model.config.pad_token_id)
+
+
+class Collator:
+    """Makes a batch of dataset rows with input_ids and label; a pickle-safe callable for data loaders."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        """Remember what makes the batches."""
+        self.batcher = batcher
+
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Pad the rows.
+        """Join the rows, ordered by length, so that packed reviews of equal length are neighbours.
 
         Returns:
-            input_ids and attention_mask [reviews, longest], labels [reviews], all int64.
+            labels [reviews], int64, and the batch. The labels come first because the Trainer counts the reviews in
+            the first tensor.
         """
-        batch = pad([row["input_ids"] for row in rows], self.pad_token_id)
-        return {**batch, "labels": torch.tensor([row["label"] for row in rows])}
+        rows = sorted(rows, key=lambda row: len(row["input_ids"]))
+        labels = torch.tensor([row["label"] for row in rows])
+        return {"labels": labels, **self.batcher([row["input_ids"] for row in rows])}

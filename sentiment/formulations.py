@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment import adapters, backbones
+from sentiment import adapters, backbones, packing
 from sentiment.verbalizer import label_word_ids
 
 if TYPE_CHECKING:
@@ -26,19 +26,24 @@ if TYPE_CHECKING:
 class Head:
     """Asks a model with a classification head."""
 
-    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the logits of a batch.
 
         Args:
             model: a classifier.
-            input_ids: int64 [reviews, tokens], padded on the right.
-            attention_mask: 1 for a token, 0 for padding, likewise.
+            batch: from what `batching.prepare` gave for the model: packed where it has lengths, padded otherwise.
 
         Returns:
             [reviews, labels].
         """
-        logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
+        if "lengths" not in batch:
+            logits: torch.Tensor = model(**batch).logits
+            return logits
+        places = packing.starts(batch["lengths"])
+        if backbones.head_reads_last(model):  # the last that is no pad token, as in the padded model
+            real = batch["input_ids"] != model.config.pad_token_id
+            places = packing.places_of_highest((batch["position_ids"] + 1) * real, batch["lengths"])
+        return backbones.head_logits(model, packing.hidden_at(model, batch, places))
 
 
 @dataclass(frozen=True)
@@ -57,29 +62,39 @@ class LabelWords:
         """Ask for the same words, each as a label of its own: logits [reviews, words]."""
         return LabelWords(tuple((word,) for group in self.words for word in group), self.mask_token_id)
 
-    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the logits of a batch, as `Head.logits` does."""
-        hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.mask_token_id is None:
-            places = attention_mask.sum(1) - 1
-        else:
-            places = (input_ids == self.mask_token_id).int().argmax(1)
-        asked = hidden[torch.arange(len(input_ids), device=hidden.device), places]  # [reviews, width]
-        ids = torch.tensor([token for group in self.words for token in group], device=hidden.device)
+        asked = self._packed(model, batch) if "lengths" in batch else self._padded(model, batch)
+        ids = torch.tensor([token for group in self.words for token in group], device=asked.device)
         logits = torch.split(backbones.word_logits(model, asked, ids), [len(group) for group in self.words], 1)
         return torch.stack([group.logsumexp(1) for group in logits], 1)
+
+    def _packed(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Run the backbone on a packed batch; its output at the places asked about, [reviews, width]."""
+        values = batch["position_ids"] if self.mask_token_id is None else batch["input_ids"] == self.mask_token_id
+        return packing.hidden_at(model, batch, packing.places_of_highest(values.int(), batch["lengths"]))
+
+    def _padded(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Run the backbone on a padded batch, likewise."""
+        hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
+        if self.mask_token_id is None:
+            places = batch["attention_mask"].sum(1) - 1
+        else:
+            places = (batch["input_ids"] == self.mask_token_id).int().argmax(1)
+        return hidden[torch.arange(len(hidden), device=hidden.device), places]
 
 
 @dataclass(frozen=True)
 class Features:
     """Asks for no sentiment at all: gives what the backbone makes of a review, for a probe to read."""
 
-    def logits(self, model: PreTrainedModel, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the mean of the backbone's output over the tokens of each review, [reviews, width]."""
-        hidden = model.base_model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask[:, :, None].to(hidden)
-        mean: torch.Tensor = (hidden * mask).sum(1) / mask.sum(1)
-        return mean
+        hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
+        if "lengths" in batch:
+            return torch.stack([part.mean(0) for part in torch.split(hidden[0], batch["lengths"].tolist())])
+        mask = batch["attention_mask"][:, :, None].to(hidden)
+        return (hidden * mask).sum(1) / mask.sum(1)
 
 
 Formulation = Head | LabelWords | Features

@@ -1,19 +1,40 @@
-"""Score many reviews with a classifier: batches of near-equal length, results in the order asked for."""
+"""Score many reviews: batches of near-equal length and bounded size, results in the order asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from sentiment.batching import pad
+from sentiment.batching import prepare
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from sentiment.formulations import Formulation
+
+
+TOKENS_PER_BATCH = 8192  # what activations need is bounded by it: 0.4 GB for GPT-2's width of 768
+
+
+def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Part rows into batches, the longest rows first.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: the most rows of a batch.
+
+    Yields:
+        Row numbers; together they hold at most TOKENS_PER_BATCH, were each as long as the longest, or are one row.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    start = 0
+    while start < len(order):
+        rows = min(batch_size, max(1, TOKENS_PER_BATCH // lengths[order[start]]))
+        yield order[start : start + rows]
+        start += rows
 
 
 def score(
@@ -25,13 +46,13 @@ def score(
 ) -> np.ndarray:
     """Compute the logits of every review.
 
-    Only the two logits of each review are kept; rows are sorted by length, so that little of a batch is padding.
+    Only the two logits of each review are kept, and a batch is bounded in tokens, so that memory is flat.
 
     Args:
         model: a model whose config names the pad token.
         formulation: how the model is asked.
         ids: token ids of each review.
-        batch_size: reviews scored at once.
+        batch_size: the most reviews scored at once.
         device: cpu, cuda or mps.
 
     Returns:
@@ -39,14 +60,15 @@ def score(
     """
     model.to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
     model.train(mode=False)
-    order = np.argsort([len(row) for row in ids], kind="stable")[::-1]
+    make_batch = prepare(model, device)
+    order: list[int] = []
     outputs = []
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = pad([ids[i] for i in chosen], model.config.pad_token_id)
-            output = formulation.logits(model, **{name: tensor.to(device) for name, tensor in batch.items()})
+        for chosen in batches([len(row) for row in ids], batch_size):
+            batch = make_batch([ids[i] for i in chosen])
+            output = formulation.logits(model, {name: tensor.to(device) for name, tensor in batch.items()})
+            order += chosen
             outputs.append(output.float().cpu().numpy())
-    back = np.empty(len(order), dtype=np.int64)
-    back[order] = np.arange(len(order))
-    return np.concatenate(outputs)[back].astype(np.float64)
+    scores = np.concatenate(outputs).astype(np.float64)
+    scores[order] = scores.copy()
+    return scores

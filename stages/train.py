@@ -3,9 +3,9 @@
 In: data/tokenized/{train,validation} and models/base. Out: models/finetuned, a self-contained Hugging Face folder with
 one safetensors file per block and sentiment.json beside it; metrics/train.json; plots/training/{train,validation}.csv.
 
-AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches hold
-reviews of near-equal length, in an order drawn from the seed. The validation split alone decides which checkpoint is
-kept and when to stop; the test split is not read.
+AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are drawn
+from the seed; padded ones, as a GPU needs them, hold reviews of near-equal length. The validation split alone decides
+which checkpoint is kept and when to stop; the test split is not read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment import adapters, backbones, formulations
 from sentiment.adapters import LoraParams
-from sentiment.batching import PaddingCollator
+from sentiment.batching import Collator, Padder, prepare
 from sentiment.checkpoints import digests, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Formulation
@@ -171,7 +171,7 @@ class FormulationTrainer(Trainer):
         """Compute the loss of a batch by `compute_loss_func`, and the logits where asked for."""
         labels = inputs.pop("labels")
         with torch.autocast(labels.device.type, torch.bfloat16, enabled=self.params.precision == "bf16"):
-            logits = self.formulation.logits(model, **inputs).float()
+            logits = self.formulation.logits(model, inputs).float()
         outputs = SimpleNamespace(logits=logits)
         measure: Any = self.compute_loss_func
         loss = measure(outputs, labels, num_items_in_batch=num_items_in_batch)
@@ -212,6 +212,7 @@ def make_trainer(
     loss = ClassificationLoss(class_weights(params.class_weights, labels), params.label_smoothing, params.focal_gamma)
     train = train.select(resample(labels, params.sampling, seed))
     steps = count_steps(len(train), params)
+    batcher = prepare(model, device)
     arguments = training_arguments(
         device,
         seed,
@@ -227,7 +228,7 @@ def make_trainer(
         max_grad_norm=params.max_gradient_norm,
         activation_checkpointing=params.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
-        train_sampling_strategy="group_by_length",
+        train_sampling_strategy="group_by_length" if isinstance(batcher, Padder) else "random",
         length_column_name="length",
         remove_unused_columns=False,
         label_names=["labels"],
@@ -248,7 +249,7 @@ def make_trainer(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
-        data_collator=PaddingCollator(model.config.pad_token_id),
+        data_collator=Collator(batcher),
         compute_loss_func=loss,
         compute_metrics=validation_measures,
         callbacks=[

@@ -72,8 +72,9 @@ def tiny_config(family: str, vocabulary: int) -> Any:
             )
         case "llama":
             return t.LlamaConfig(
-                vocab_size=vocabulary, max_position_embeddings=64, **encoder, bos_token_id=0, eos_token_id=0
-            )
+                vocab_size=vocabulary, max_position_embeddings=64, **encoder, num_key_value_heads=1, bos_token_id=0,
+                eos_token_id=0,
+            )  # fmt: skip
         case "distilbert":
             return t.DistilBertConfig(
                 vocab_size=vocabulary, max_position_embeddings=64, dim=32, hidden_dim=64, n_layers=2, n_heads=2

@@ -67,6 +67,7 @@ def test_words_that_turn_the_meaning_stay_and_nothing_crosses_them(seed: int) ->
         ("It is not bad.", "It isn't bad."),
         ("Don\u2019t buy it; we CAN'T.", "Do not buy it; we Cannot."),
         ("Cannot say, I'll pass.", "Can't say, i will pass."),
+        ("It is not only bad", "It is not only bad"),
         ("Its wont and cant stay.", "Its wont and cant stay."),
         ("It's good, he'd say", "It's good, he'd say"),  # it is or it has, he had or he would: left alone
     ],

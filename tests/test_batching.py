@@ -1,14 +1,19 @@
-"""Guards the batches: padding on the right, the mask, and the labels of a collated batch."""
+"""Guards the batches: padding on the right, the mask, the labels of a collated batch, and who pads and who packs."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModel, ElectraConfig, ElectraForSequenceClassification
+from transformers.trainer_pt_utils import find_batch_size
 
-from sentiment.batching import PaddingCollator, pad
+from sentiment.batching import Batcher, Collator, Padder, pad, prepare
+from sentiment.packing import ATTENTION, Packer
 
 ROWS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [2, 2]]
 
@@ -44,15 +49,40 @@ def test_the_rows_given_stay_as_they_are() -> None:
     assert rows == [[1], [2, 3]]
 
 
-def test_the_collator_pads_the_ids_and_keeps_the_labels_in_order() -> None:
+def test_the_collator_orders_by_length_and_the_labels_go_along() -> None:
     rows = [{"id": 4, "input_ids": ids, "length": len(ids), "label": n % 2} for n, ids in enumerate(ROWS)]
-    batch = PaddingCollator(3)(rows)
+    batch = Collator(Padder(3))(rows)
     assert batch.keys() == {"input_ids", "attention_mask", "labels"}
-    assert batch["input_ids"].tolist() == [[5, 6, 7, 3, 3], [8, 3, 3, 3, 3], [9, 10, 11, 12, 13], [2, 2, 3, 3, 3]]
-    assert batch["labels"].tolist() == [0, 1, 0, 1]
+    assert batch["input_ids"].tolist() == [[8, 3, 3, 3, 3], [2, 2, 3, 3, 3], [5, 6, 7, 3, 3], [9, 10, 11, 12, 13]]
+    assert batch["labels"].tolist() == [1, 1, 0, 0]
     assert batch["labels"].dtype == torch.int64
 
 
-def test_a_collator_survives_pickling() -> None:
-    again = pickle.loads(pickle.dumps(PaddingCollator(3)))  # noqa: S301
-    assert again([{"input_ids": [1], "label": 0}, {"input_ids": [1, 2], "label": 1}])["input_ids"][0].tolist() == [1, 3]
+def test_the_collator_packs_and_the_trainer_counts_reviews() -> None:
+    """The Trainer takes the first tensor's first dimension for the number of reviews."""
+    batch = Collator(Packer(0))([{"input_ids": ids, "label": 1} for ids in ROWS])
+    assert batch["lengths"].tolist() == [1, 2, 3, 5]
+    assert find_batch_size(batch) == len(ROWS)
+
+
+@pytest.mark.parametrize("batcher", [Padder(3), Packer(0)])
+def test_a_collator_survives_pickling(batcher: Batcher) -> None:
+    again = pickle.loads(pickle.dumps(Collator(batcher)))  # noqa: S301
+    rows = [{"input_ids": [1], "label": 0}, {"input_ids": [1, 2], "label": 1}]
+    assert str(again(rows)) == str(Collator(batcher)(rows))
+
+
+@pytest.mark.parametrize(("device", "family", "packs"), [("cpu", "gpt2", True), ("cuda", "gpt2", False)])
+def test_the_cpu_packs_and_a_gpu_pads(
+    device: str, family: str, packs: bool, tiny_models: Callable[[str], Path]
+) -> None:
+    model = AutoModel.from_pretrained(tiny_models(family))
+    assert isinstance(prepare(model, device), Packer if packs else Padder)
+    assert (model.config._attn_implementation == ATTENTION) == packs
+
+
+def test_an_unknown_family_is_padded() -> None:
+    config = ElectraConfig(vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)
+    model = ElectraForSequenceClassification(config)
+    assert isinstance(prepare(model, "cpu"), Padder)
+    assert model.config._attn_implementation == "sdpa"

@@ -141,7 +141,22 @@ def test_validation_measures_equal_scikit_learns() -> None:
     assert measures["log_loss"] == pytest.approx(-np.log(shares[range(4), labels]).mean(), rel=1e-6)
 
 
-def test_batches_hold_reviews_of_near_equal_length(small: Change) -> None:
+def test_every_epoch_holds_every_token_once_in_an_order_of_its_own(small: Change) -> None:
+    small()
+    run_stages("prepare", "base", "tokenize")
+    model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
+    rows = load_from_disk("data/tokenized/train")
+    params = train.section(train.load_params(), "train", train.TrainParams)
+    trainer = train.make_trainer(model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    loader = trainer.get_train_dataloader()
+    first, second = ([batch["input_ids"] for batch in loader] for _ in range(2))
+    assert sum(ids.numel() for ids in first) == sum(ids.numel() for ids in second) == sum(rows["length"])
+    assert not all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
+
+
+def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are made for a GPU, or for a family that cannot be packed."""
+    monkeypatch.setattr(backbones, "PACKABLE", ())
     small()
     run_stages("prepare", "base", "tokenize")
     model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
@@ -153,6 +168,7 @@ def test_batches_hold_reviews_of_near_equal_length(small: Change) -> None:
     real = sum(float(mask.sum()) for mask in masks)
     assert real == sum(rows["length"])
     assert real / sum(mask.numel() for mask in masks) > 0.85
+    run_stages("train", "evaluate")
 
 
 def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.CaptureFixture[str]) -> None:

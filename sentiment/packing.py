@@ -1,0 +1,143 @@
+"""Batches without padding, for the CPU: all reviews of a batch stand one after another in a single row of tokens.
+
+Every layer of a transformer but attention looks at one token alone, so such a row costs what its real tokens cost.
+Attention, registered with transformers under the name ATTENTION, is computed for each review by itself: transformers
+hands the reviews' lengths down to it, and the models stay transformers' own. Same idea, for one long sequence on a GPU:
+Krell et al. 2021, https://arxiv.org/abs/2107.02027.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ATTENTION = "packed"  # as config._attn_implementation; transformers writes that into no file
+
+
+class Packer:
+    """Makes a packed batch of token ids; a pickle-safe callable."""
+
+    def __init__(self, first_position: int) -> None:
+        """Remember the number that the model gives a review's first token."""
+        self.first_position = first_position
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Join the reviews.
+
+        Args:
+            ids: token ids of each review, none of them empty. Neighbours of equal length share one call of attention.
+
+        Returns:
+            input_ids and position_ids [1, tokens of all reviews], lengths in tokens [reviews]; all int64.
+        """
+        first = self.first_position
+        return {
+            "input_ids": torch.tensor([[token for row in ids for token in row]]),
+            "position_ids": torch.cat([torch.arange(first, first + len(row)) for row in ids])[None],
+            "lengths": torch.tensor([len(row) for row in ids]),
+        }
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    *,
+    lengths: torch.Tensor,
+    **unused: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend within each review of a packed row; called by transformers' attention layers.
+
+    Args:
+        module: the layer, which knows whether it is causal.
+        query: [1, heads, tokens, head width].
+        key: [1, heads or groups of heads, tokens, head width].
+        value: likewise.
+        attention_mask: none; transformers makes no mask for an attention without a mask function.
+        dropout: probability that a weight of attention is dropped; 0 in evaluation mode.
+        scaling: factor of the products of query and key.
+        is_causal: overrules the layer.
+        lengths: tokens of each review, int64 [reviews]; a call without packing fails here, as it should.
+        unused: whatever else transformers hands down.
+
+    Returns:
+        [1, tokens, heads, head width], and no weights.
+    """
+    runs = [(length, len(list(run))) for length, run in groupby(lengths.tolist())]
+    causal = bool(module.is_causal) if is_causal is None else is_causal
+    grouped = query.shape[1] != key.shape[1]
+    attended = [
+        functional.scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=causal, scale=scaling, enable_gqa=grouped
+        )
+        for q, k, v in zip(*(_reviews(states, runs) for states in (query, key, value)), strict=True)
+    ]
+    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in attended])[None], None
+
+
+def _reviews(states: torch.Tensor, runs: list[tuple[int, int]]) -> list[torch.Tensor]:
+    """Cut a packed row into runs of reviews of equal length, without a copy.
+
+    Args:
+        states: [1, heads, tokens, head width].
+        runs: length in tokens and number of reviews of each run.
+
+    Returns:
+        For each run [reviews, heads, length, head width].
+    """
+    tokens = states[0].transpose(0, 1)
+    parts = torch.split(tokens, [length * count for length, count in runs])
+    return [
+        part.view(count, length, *part.shape[1:]).transpose(1, 2)
+        for part, (length, count) in zip(parts, runs, strict=True)
+    ]
+
+
+_opaque: Any = torch.compiler.disable  # compiled, the loop over lengths would be compiled anew for every batch
+AttentionInterface.register(ATTENTION, _opaque(attend))
+
+
+def starts(lengths: torch.Tensor) -> torch.Tensor:
+    """Give the place of each review's first token in the row, int64 [reviews]."""
+    return lengths.cumsum(0) - lengths
+
+
+def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Find the first of the highest values within each review.
+
+    Args:
+        values: [1, tokens].
+        lengths: tokens of each review, [reviews].
+
+    Returns:
+        Places in the row, int64 [reviews].
+    """
+    return starts(lengths) + torch.stack([part.argmax() for part in torch.split(values[0], lengths.tolist())])
+
+
+def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:
+    """Run a backbone over a packed batch and select its output at one place of each review.
+
+    Args:
+        model: a model whose attention is ATTENTION.
+        batch: from `Packer`.
+        places: in the row, int64 [reviews].
+
+    Returns:
+        [reviews, width].
+    """
+    hidden: torch.Tensor = model.base_model(**batch, use_cache=False).last_hidden_state
+    return hidden[0].index_select(0, places)
