@@ -40,6 +40,7 @@ from sentiment.progress import say, timed
 from sentiment.tables import write_csv, write_json
 from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
 from sentiment.trainer import ProgressLines, parameter_groups, training_arguments, warmup_steps
+from sentiment.vocabulary import compact_vocabulary
 
 START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
@@ -341,11 +342,12 @@ def main() -> None:
     asked = {"formulation": all_params["model"]["formulation"], **reading}
     model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
     choose_what_learns(model, params)
-    trainer = make_trainer(model, formulation, train, validation, params, device, seed)
+    learning, parameters = model.num_parameters(only_trainable=True), model.num_parameters()
     try:
-        learning = model.num_parameters(only_trainable=True)
-        with timed(f"fine-tuning {learning} of {model.num_parameters()} parameters on {len(train)} reviews"):
-            trainer.train()
+        with compact_vocabulary(model, formulation, train, validation) as compact:
+            trainer = make_trainer(model, compact, train, validation, params, device, seed)
+            with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
+                trainer.train()
         write_model(model, tokenizer, params.lora, asked, FINETUNED)
     finally:
         shutil.rmtree(SCRATCH, ignore_errors=True)
