@@ -1,0 +1,332 @@
+"""How fast a training step is: forward, backward, clipping, AdamW; ours beside the ways commonly copied.
+
+`python -m benchmarks.training --texts rt=train.csv --texts imdb=imdb.csv --model folder`; without arguments generated
+texts and random weights of GPT-2's shape. All variants read the same reviews in each round. FLOPs are the useful ones
+alone: no padding, no discarded logits, nothing computed twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from unittest import mock
+
+from benchmarks import material
+from benchmarks.harness import interleave, medians, meter, named_files, parser, peak_memory, publish, run_child
+from sentiment.errors import exit_on_input_error
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, Trainer
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a child is asked to measure.
+
+    Attributes:
+        variant: a key of VARIANTS.
+        model: the model folder.
+        work: the folder with the token ids.
+        texts: which of the texts.
+        fixed_length: tokens, what the padding variants pad to.
+        steps: steps measured; each reads other reviews.
+        batch_size: reviews per step.
+        threads: CPU threads.
+        round: the number of the round, which draws the reviews.
+    """
+
+    variant: str
+    model: str
+    work: str
+    texts: str
+    fixed_length: int
+    steps: int
+    batch_size: int
+    threads: int
+    round: int
+
+
+Rows = list[dict[str, Any]]
+Build = Callable[[Setting, Rows, Rows, ExitStack], "Trainer"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        build: makes the Trainer, from the setting, the reviews of this round and all reviews.
+        formulation: head or label_words: which token ids it reads.
+    """
+
+    build: Build
+    formulation: str = "head"
+
+
+def stock(setting: Setting, rows: Rows, model: Any, collate: Any) -> Trainer:
+    """Make transformers' own Trainer, its settings as they are."""
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments
+
+    arguments = TrainingArguments(
+        output_dir=setting.work,
+        per_device_train_batch_size=setting.batch_size,
+        use_cpu=True,
+        seed=setting.round,
+        report_to=[],
+        disable_tqdm=True,
+    )
+    return Trainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), data_collator=collate)
+
+
+def copied_label_words(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
+    """Train a language model on review, prompt and label word, padded, with all logits and with checkpointing."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from sentiment.backbones import load_tokenizer
+    from sentiment.batching import pad
+    from sentiment.verbalizer import label_word_ids
+
+    tokenizer = load_tokenizer(Path(setting.model))
+    words = label_word_ids(tokenizer, material.ASKED["label_words"], str(material.ASKED["prompt"]))  # type: ignore[arg-type]
+    filler = [tokenizer.pad_token_id] * setting.fixed_length
+
+    def collate(batch: Rows) -> dict[str, torch.Tensor]:
+        whole = [[*row["input_ids"], words[row["label"]][0]] for row in batch]
+        padded = pad([*whole, filler], tokenizer.pad_token_id)  # the filler makes it as long as it has to be
+        inputs = {name: tensor[:-1] for name, tensor in padded.items()}
+        labels = torch.full_like(inputs["input_ids"], -100)
+        for number, row in enumerate(whole):
+            labels[number, len(row) - 1] = row[-1]
+        return {**inputs, "labels": labels}
+
+    model = AutoModelForCausalLM.from_pretrained(setting.model)
+    model.activation_checkpointing_enable()
+    trainer = stock(setting, rows, model, collate)
+    trainer.args.remove_unused_columns = False
+    return trainer
+
+
+def stock_head(padding: bool | str, keep_pages: bool = False) -> Build:
+    """Give what makes the stock Trainer of a classifier.
+
+    Args:
+        padding: max_length pads to the fixed length, True to the longest of a batch.
+        keep_pages: with our allocator's settings, all else as it comes.
+    """
+
+    def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
+        from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
+
+        from sentiment.backbones import load_tokenizer
+        from sentiment.torch_setup import keep_freed_pages
+
+        if keep_pages:
+            keep_freed_pages()
+        tokenizer = load_tokenizer(Path(setting.model))
+        model = AutoModelForSequenceClassification.from_pretrained(setting.model, pad_token_id=tokenizer.pad_token_id)
+        collate = DataCollatorWithPadding(tokenizer, padding=padding, max_length=setting.fixed_length)
+        return stock(setting, rows, model, collate)
+
+    return build
+
+
+def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
+    """Give what makes the Trainer as `stages.train.main` does, with the choices of params.yaml.
+
+    Args:
+        formulation: head or label_words.
+        without: a means to leave out: allocator, vocabulary or sorting.
+        train: other choices of the section `train`.
+    """
+
+    def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
+        from datasets import Dataset
+
+        from sentiment import formulations, torch_setup
+        from sentiment.backbones import load_tokenizer
+        from sentiment.params import load_params, section
+        from sentiment.vocabulary import compact_vocabulary
+        from stages.train import TrainParams, make_trainer
+
+        if without == "allocator":
+            stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
+        torch_setup.set_up_torch(setting.round, setting.threads, "cpu")
+        plain = {"epochs": 1, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1, "frozen_blocks": 0}
+        params = dataclasses.replace(section(load_params(), "train", TrainParams), **{**plain, **train})
+        folder = Path(setting.model)
+        asked = {**material.ASKED, "formulation": formulation}
+        model, how = formulations.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
+        if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
+            how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
+        few = Dataset.from_list(rows)
+        trainer = make_trainer(model, how, few, few, params, "cpu", setting.round)
+        if without == "sorting":
+            trainer.args.train_sampling_strategy = "random"
+        return trainer
+
+    return build
+
+
+VARIANTS = {
+    "label words, padded, all logits": Variant(copied_label_words, "label_words"),
+    "head, padded": Variant(stock_head("max_length")),
+    "head, stock Trainer": Variant(stock_head(padding=True)),
+    "head, stock Trainer, pages kept": Variant(stock_head(padding=True, keep_pages=True)),
+    "label words, ours": Variant(ours("label_words"), "label_words"),
+    "head, ours": Variant(ours()),
+    "head, ours, dropout 0.1": Variant(ours(dropout=0.1)),
+    "head, ours, pages given back": Variant(ours(without="allocator")),
+    "head, ours, whole vocabulary": Variant(ours(without="vocabulary")),
+    "head, ours, not sorted": Variant(ours(without="sorting")),
+}
+REFERENCE = "head, stock Trainer"  # what the ratios are to
+COLUMNS = ("texts", "variant", "seconds_per_step", "reviews_per_second", "tokens_per_second", "times_stock",
+           "useful_gflops", "of_peak", "memory_gb", "faults_per_step")  # fmt: skip
+
+
+def useful_flops(config: PreTrainedConfig, lengths: list[int]) -> float:
+    """Count the floating-point operations that a training step of a GPT-2 cannot do without.
+
+    Two per weight and token in the matrix products of the blocks; in attention two for each of the pairs of a token
+    and an earlier one or itself, in the scores and in the weighted sum. The backward pass needs twice the forward's.
+    """
+    tokens, pairs = sum(lengths), sum(length * (length + 1) // 2 for length in lengths)
+    inner: int = config.n_inner or 4 * config.n_embd
+    block = 2 * tokens * config.n_embd * (4 * config.n_embd + 2 * inner) + 4 * pairs * config.n_embd
+    return float(3 * config.n_layer * block)
+
+
+def product_peak() -> float:
+    """Measure the machine at what it does best: the most FLOP/s of five products of square matrices."""
+    import torch
+
+    size = 1536
+    left, right = torch.rand(size, size), torch.rand(size, size)
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def step(trainer: Trainer, batch: Any) -> None:
+    """Make one optimizer step, as the Trainer's loop does."""
+    import torch
+
+    model, optimizer = trainer.model, trainer.optimizer
+    assert model is not None
+    assert optimizer is not None
+    trainer.training_step(model, batch)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), trainer.args.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure a variant once: some steps after one that does not count.
+
+    Args:
+        request: a Setting's values.
+
+    Returns:
+        Of the measured steps: `meter`'s values per step, reviews and useful tokens and FLOPs per second; the machine's
+        peak in FLOP/s, and the process's peak in GB.
+    """
+    import torch
+
+    setting = Setting(**request)
+    variant = VARIANTS[setting.variant]
+    every = material.read_ids(setting.work, setting.texts, variant.formulation)
+    rows = random.Random(setting.round).sample(every, setting.steps * setting.batch_size)  # noqa: S311
+    torch.set_num_threads(setting.threads)
+    peak = product_peak()
+    with ExitStack() as stack:
+        trainer = variant.build(setting, rows, every, stack)
+        trainer.create_optimizer_and_scheduler(setting.steps)
+        trainer.current_gradient_accumulation_steps = 1  # what Trainer.train would set
+        batches = trainer.get_train_dataloader()
+        step(trainer, next(iter(batches)))
+        with meter() as used:
+            for batch in batches:
+                step(trainer, batch)
+        lengths = [row["length"] for row in rows]
+        flops = useful_flops(cast("PreTrainedModel", trainer.model).config, lengths)
+    seconds = used["seconds"]
+    return {
+        **{name: value / setting.steps for name, value in used.items()},
+        "reviews_per_second": len(rows) / seconds,
+        "tokens_per_second": sum(lengths) / seconds,
+        "useful_flops_per_second": flops / seconds,
+        "peak_flops_per_second": peak,
+        "memory_gb": peak_memory(),
+    }
+
+
+def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """Put the medians of all variants on all texts into rows, beside the reference."""
+    peak = max(r["peak_flops_per_second"] for some in results.values() for rounds in some.values() for r in rounds)
+    rows = []
+    for texts, variants in results.items():
+        middle = {name: medians(rounds) for name, rounds in variants.items()}
+        for name, values in middle.items():
+            rows.append(
+                {
+                    "texts": texts,
+                    "variant": name,
+                    "seconds_per_step": values["seconds"],
+                    "reviews_per_second": values["reviews_per_second"],
+                    "tokens_per_second": values["tokens_per_second"],
+                    "times_stock": values["reviews_per_second"] / middle[REFERENCE]["reviews_per_second"],
+                    "cpu_seconds": values["cpu_seconds"],
+                    "system_seconds": values["system_seconds"],
+                    "useful_gflops": values["useful_flops_per_second"] / 1e9,
+                    "of_peak": values["useful_flops_per_second"] / peak,
+                    "memory_gb": values["memory_gb"],
+                    "faults_per_step": values["faults"],
+                }
+            )
+    return rows
+
+
+def main() -> None:
+    """Measure all variants on all texts."""
+    commands = parser(__doc__ or "", rounds=3)
+    commands.add_argument("--steps", type=int, default=3, help="steps measured in each round")
+    commands.add_argument("--batch-size", type=int, default=8, help="reviews per step")
+    commands.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="variants beside stock")
+    arguments = commands.parse_args()
+    if arguments.small:
+        arguments.rounds, arguments.steps = 1, 1
+        arguments.threads = 1
+    names = [name for name in VARIANTS if name in arguments.only or name == REFERENCE]
+    with tempfile.TemporaryDirectory() as work:
+        request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
+        made = run_child(material.make, {**request, "small": arguments.small, "classifier": False})
+        results = {}
+        for texts, facts in made["sets"].items():
+            shared = {
+                "model": made["model"],
+                "work": work,
+                "texts": texts,
+                "fixed_length": facts["fixed_length"],
+                "steps": arguments.steps,
+                "batch_size": arguments.batch_size,
+                "threads": arguments.threads,
+            }
+            requests = {name: {**shared, "variant": name} for name in names}
+            results[texts] = interleave(measure, requests, arguments.rounds, arguments.small)
+    publish("training", arguments, summarise(results), COLUMNS, texts=made["sets"], rounds=results)
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

@@ -1,0 +1,96 @@
+"""The benchmarks run, and their files and tables hold what they say; no speed is asked for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import harness, preparing, scoring, training
+from tests.conftest import ROOT, TEXTS
+
+
+def run_small(benchmark: str, out: Path, *more: str) -> tuple[dict[str, Any], str]:
+    """Run a benchmark from the root; its result file and what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{benchmark}", "--small", "--out", str(out), *more],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads((out / f"{benchmark}-small.json").read_text()), done.stdout
+
+
+def test_training_measures_all_variants_on_texts_from_files(tmp_path: Path) -> None:
+    rows = "".join(f'"{text} {number}",{number % 2}\n' for number in range(4) for text in TEXTS)
+    (tmp_path / "ours.csv").write_text(f"Review,Label\n{rows}")
+    result, printed = run_small("training", tmp_path, "--texts", f"mine={tmp_path / 'ours.csv'}")
+    assert [(row["texts"], row["variant"]) for row in result["rows"]] == [("mine", name) for name in training.VARIANTS]
+    assert result["texts"]["mine"]["fixed_length"] == 128
+    for row in result["rows"]:
+        assert set(training.COLUMNS) <= set(row)
+        assert min(row["seconds_per_step"], row["tokens_per_second"], row["memory_gb"], row["useful_gflops"]) > 0
+        assert 0 < row["of_peak"] < 1
+        assert row["variant"] in printed
+    assert {"processor", "cores", "memory_gb", "versions", "date"} <= set(result["machine"])
+    lengths = {name: rounds[0]["tokens_per_second"] for name, rounds in result["rounds"]["mine"].items()}
+    assert set(lengths) == set(training.VARIANTS)
+
+
+def test_scoring_finds_the_same_probabilities_every_way(tmp_path: Path) -> None:
+    result, printed = run_small("scoring", tmp_path)
+    assert [row["variant"] for row in result["rows"]] == list(scoring.VARIANTS)
+    assert all(row["difference"] < 1e-5 for row in result["rows"])
+    assert all(row["variant"] in printed for row in result["rows"])
+
+
+def test_preparing_measures_every_part(tmp_path: Path) -> None:
+    result, printed = run_small("preparing", tmp_path)
+    ours, raw, duplicates, _ = result["rows"]
+    assert [row["measured"] for row in result["rows"]] == list(preparing.MEASURED)
+    assert ours["tokens"] == raw["tokens"] > 0
+    assert (duplicates["rows"], duplicates["kept"]) == (500, 450)
+    assert all(row["measured"] in printed for row in result["rows"])
+
+
+def test_useful_flops_are_those_that_torch_counts() -> None:
+    """Torch counts a padding-free batch; it counts attention's whole square, of which the upper half is no use."""
+    config = transformers.GPT2Config(vocab_size=50, n_embd=32, n_layer=3, n_head=2, attn_implementation="eager")
+    model = transformers.GPT2Model(config)
+    with FlopCounterMode(display=False) as counter:
+        model(torch.zeros(2, 20, dtype=torch.int64)).last_hidden_state.sum().backward()
+    upper_half = 3 * config.n_layer * 2 * 4 * config.n_embd * (20 * 20 - 20 * 21 // 2)
+    assert training.useful_flops(config, [20, 20]) == pytest.approx(counter.get_total_flops() - upper_half)
+
+
+def test_a_child_that_fails_is_told() -> None:
+    request = {"measured": "deduplicate", "rows": 10, "texts": "none", "work": "nowhere"}
+    with pytest.raises(RuntimeError, match=r"'texts': 'none'.* ended with status 1"):
+        harness.run_child(preparing.measure, request)
+
+
+def test_rounds_go_forwards_and_backwards() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def note(request: dict[str, Any]) -> dict[str, Any]:
+        seen.append((request["name"], request["round"]))
+        return {"seconds": float(request["round"])}
+
+    results = harness.interleave(note, {"a": {"name": "a"}, "b": {"name": "b"}}, 3, small=True)
+    assert seen == [("a", 0), ("b", 0), ("b", 1), ("a", 1), ("a", 2), ("b", 2)]
+    assert harness.medians(results["a"]) == {"seconds": 1.0}
+
+
+def test_the_meter_sees_pages_and_the_peak_sees_memory() -> None:
+    before = harness.peak_memory()
+    with harness.meter() as used:
+        held = bytearray(300 * 2**20)
+    assert len(held) == 300 * 2**20
+    assert used["faults"] > 100
+    assert used["cpu_seconds"] >= used["system_seconds"] >= 0
+    assert harness.peak_memory() > before
