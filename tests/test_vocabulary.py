@@ -52,6 +52,10 @@ def rows_of(folder: Path, facts: dict[str, Any]) -> Dataset:
     return Dataset.from_dict({"input_ids": encoded.ids})
 
 
+def ask(formulation: formulations.Formulation, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return formulation.logits(model, **batch)
+
+
 def step(model: torch.nn.Module, loss: torch.Tensor) -> None:
     """One step of AdamW, without decay, on a clipped gradient."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.0)
@@ -90,7 +94,7 @@ def test_a_step_is_plain_adamw_and_absent_rows_stay(folder: Path, formulation: s
 
     with compact_vocabulary(model, asked, rows) as compact:
         assert len(model.get_input_embeddings().weight) < 0.8 * len(tokenizer)
-        step(model, functional.cross_entropy(compact.logits(model, **batch), LABELS))
+        step(model, functional.cross_entropy(ask(compact, model, batch), LABELS))
     words = asked.words if isinstance(asked, LabelWords) else ()
     step(plain, plain_loss(folder, facts, plain, words, batch))
 
@@ -114,16 +118,16 @@ def test_a_checkpoint_written_meanwhile_is_read_back_meanwhile(folder: Path, for
     model, asked = formulations.load(folder, tokenizer, facts, seed=3)
     batch = pad(rows["input_ids"][:], tokenizer.pad_token_id)
     with compact_vocabulary(model, asked, rows) as compact:
-        step(model, compact.logits(model, **batch).sum())
-        trained = compact.logits(model, **batch).detach()
+        step(model, ask(compact, model, batch).sum())
+        trained = ask(compact, model, batch).detach()
         model.save_pretrained(tmp_path / "checkpoint")
-        step(model, compact.logits(model, **batch).sum())
-        assert not torch.allclose(compact.logits(model, **batch), trained)
+        step(model, ask(compact, model, batch).sum())
+        assert not torch.allclose(ask(compact, model, batch), trained)
         model.load_state_dict(load_file(tmp_path / "checkpoint" / "model.safetensors"), strict=False)
     model.save_pretrained(tmp_path / "whole")
     whole = type(model).from_pretrained(tmp_path / "whole")
     assert len(whole.get_input_embeddings().weight) == len(tokenizer)
-    assert torch.allclose(asked.logits(whole, **batch), trained, atol=1e-6)
+    assert torch.allclose(ask(asked, whole, batch), trained, atol=1e-6)
 
 
 def test_a_token_that_never_occurred_is_refused(tiny_models: Tiny) -> None:
@@ -135,7 +139,7 @@ def test_a_token_that_never_occurred_is_refused(tiny_models: Tiny) -> None:
         compact_vocabulary(model, asked, rows) as compact,
         pytest.raises(IndexError, match="out of range"),
     ):
-        compact.logits(model, torch.tensor([[absent]]), torch.tensor([[1]]))
+        ask(compact, model, pad([[absent]], 0))
 
 
 def test_nothing_is_drawn_from_the_seed(tiny_models: Tiny) -> None:
