@@ -27,6 +27,11 @@ SHORT, LONG = 128, 512  # tokens: the lengths that recipes pad to
 TINY = {"n_embd": 32, "n_layer": 2, "n_head": 2}
 
 
+def reading(max_length: int) -> dict[str, Any]:
+    """Say how texts are read, as sentiment.json does."""
+    return {"max_length": max_length, "truncation_side": "right", "lowercase": False}
+
+
 def generated(count: int) -> list[str]:
     """Generate texts by the project's own grammar, about 40 words each."""
     mix = grammar.Mix(**catalog_entry("datasets", "builtin")["mix"])
@@ -122,7 +127,7 @@ def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str
 
     def ids(limit: int, asked: Mapping[str, Any]) -> list[list[int]]:
         prompt = prompt_of(tokenizer, asked)
-        return [row for chunk in encode(tokenizer, texts, limit, "right", prompt) for row in chunk.ids]
+        return [row for chunk in encode(tokenizer, texts, reading(limit), prompt) for row in chunk.ids]
 
     head = ids(LONG, {"formulation": "head"})
     fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else LONG

@@ -38,7 +38,9 @@ def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
     tokenizer = load_tokenizer(Path(request["model"]))
     with meter() as used:
-        tokens = sum(len(row) for part in encode(tokenizer, texts, material.LONG, "right") for row in part.ids)
+        tokens = sum(
+            len(row) for part in encode(tokenizer, texts, material.reading(material.LONG), None) for row in part.ids
+        )
     return {**used, "tokens": tokens}
 
 

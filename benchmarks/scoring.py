@@ -67,7 +67,7 @@ def by_us(folder: str, texts: list[str]) -> list[float]:
 
     tokenizer = load_tokenizer(Path(folder))
     model, formulation = formulations.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
-    ids = [row for chunk in encode(tokenizer, texts, MAX_LENGTH, "right") for row in chunk.ids]
+    ids = [row for chunk in encode(tokenizer, texts, material.reading(MAX_LENGTH), None) for row in chunk.ids]
     return positive(score(model, formulation, ids, load_params()["evaluate"]["batch_size"], "cpu"))
 
 

@@ -144,14 +144,14 @@ def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
 
     Args:
         formulation: head or label_words.
-        without: a means to leave out: allocator, vocabulary or sorting.
+        without: a means to leave out: allocator, vocabulary, packing or gelu.
         train: other choices of the section `train`.
     """
 
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
         from datasets import Dataset
 
-        from sentiment import formulations, torch_setup
+        from sentiment import backbones, formulations, torch_setup
         from sentiment.backbones import load_tokenizer
         from sentiment.params import load_params, section
         from sentiment.vocabulary import compact_vocabulary
@@ -159,6 +159,10 @@ def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
 
         if without == "allocator":
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
+        if without == "packing":
+            stack.enter_context(mock.patch.object(backbones, "PACKABLE", ()))
+        if without == "gelu":
+            stack.enter_context(mock.patch.object(backbones, "_fuse_gelu"))
         torch_setup.set_up_torch(setting.round, setting.threads, "cpu")
         plain = {"epochs": 1, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1, "frozen_blocks": 0}
         params = dataclasses.replace(section(load_params(), "train", TrainParams), **{**plain, **train})
@@ -168,10 +172,7 @@ def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
         if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
         few = Dataset.from_list(rows)
-        trainer = make_trainer(model, how, few, few, params, "cpu", setting.round)
-        if without == "sorting":
-            trainer.args.train_sampling_strategy = "random"
-        return trainer
+        return make_trainer(model, how, few, few, params, "cpu", setting.round)
 
     return build
 
@@ -186,7 +187,8 @@ VARIANTS = {
     "head, ours, dropout 0.1": Variant(ours(dropout=0.1)),
     "head, ours, pages given back": Variant(ours(without="allocator")),
     "head, ours, whole vocabulary": Variant(ours(without="vocabulary")),
-    "head, ours, not sorted": Variant(ours(without="sorting")),
+    "head, ours, padded, sorted by length": Variant(ours(without="packing")),
+    "head, ours, six kernels for GELU": Variant(ours(without="gelu")),
 }
 REFERENCE = "head, stock Trainer"  # what the ratios are to
 COLUMNS = ("texts", "variant", "seconds_per_step", "reviews_per_second", "tokens_per_second", "times_stock",

@@ -19,7 +19,7 @@ from sentiment.encoding import encode
 from sentiment.formulations import LabelWords
 from sentiment.verbalizer import prompt_of
 from sentiment.vocabulary import CompactEmbedding, compact_vocabulary
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, run_stages
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, reading, run_stages
 from tests.test_formulations import asked_of
 
 Change = Callable[..., None]
@@ -48,12 +48,12 @@ def facts_of(folder: Path, formulation: str) -> dict[str, Any]:
 def rows_of(folder: Path, facts: dict[str, Any]) -> Dataset:
     """The first three of the texts, as the stage tokenize writes them."""
     tokenizer = backbones.load_tokenizer(folder)
-    [encoded] = encode(tokenizer, TEXTS[:3], 60, "right", prompt_of(tokenizer, facts))
+    [encoded] = encode(tokenizer, TEXTS[:3], reading(60), prompt_of(tokenizer, facts))
     return Dataset.from_dict({"input_ids": encoded.ids})
 
 
 def ask(formulation: formulations.Formulation, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    return formulation.logits(model, **batch)
+    return formulation.logits(model, batch)
 
 
 def step(model: torch.nn.Module, loss: torch.Tensor) -> None:
