@@ -14,6 +14,7 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import harness, preparing, scoring, training
+from sentiment.params import read_yaml
 from tests.conftest import ROOT, TEXTS
 
 
@@ -94,3 +95,17 @@ def test_the_meter_sees_pages_and_the_peak_sees_memory() -> None:
     assert used["faults"] > 100
     assert used["cpu_seconds"] >= used["system_seconds"] >= 0
     assert harness.peak_memory() > before
+
+
+def test_every_recipe_makes_its_step(tmp_path: Path) -> None:
+    result, printed = run_small("recipes", tmp_path)
+    names = list(read_yaml(ROOT / "recipes.yaml"))
+    assert [row["recipe"] for row in result["rows"]] == names
+    assert all(row["tokens"] > 0 and row["memory_gb"] > 0 and row["recipe"] in printed for row in result["rows"])
+
+
+def test_growth_measures_each_stage_at_each_size_and_draws_it(tmp_path: Path) -> None:
+    result, _ = run_small("growth", tmp_path)
+    seen = {(row["stage"], row["reviews"]) for row in result["rows"]}
+    assert seen == {(name, n) for name in ("prepare", "tokenize", "train", "evaluate") for n in (100, 200)}
+    assert (tmp_path / "growth-small.png").read_bytes()[:4] == b"\x89PNG"
