@@ -44,13 +44,14 @@ class Padder:
 
 
 def prepare(model: PreTrainedModel, device: str) -> Batcher:
-    """Choose how a model reads its batches, and set its attention accordingly.
+    """Choose how a model reads its batches, and make it ready for them.
 
     Packed rows save padding, which on the CPU is most of the time of reviews of unequal length. A GPU has kernels for
     padded batches, and a family that is not known here may hide a place where packed reviews would mix.
 
     Args:
-        model: its attention is changed in place; its config.json stays as it was.
+        model: attention and last block are changed in place; what is saved of it stays as it was. Once packed, it
+            refuses padded batches.
         device: cpu, cuda or mps.
 
     Returns:
@@ -58,6 +59,7 @@ def prepare(model: PreTrainedModel, device: str) -> Batcher:
     """
     if device == "cpu" and model.config.model_type in backbones.PACKABLE:
         model.set_attn_implementation(packing.ATTENTION)
+        backbones.shorten_last_block(model)
         return packing.Packer(backbones.first_position(model.config))
     return Padder(model.config.pad_token_id)
 

@@ -132,12 +132,12 @@ def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places:
     """Run a backbone over a packed batch and select its output at one place of each review.
 
     Args:
-        model: a model whose attention is ATTENTION.
+        model: a model that `batching.prepare` has made ready.
         batch: from `Packer`.
         places: in the row, int64 [reviews].
 
     Returns:
         [reviews, width].
     """
-    hidden: torch.Tensor = model.base_model(**batch, use_cache=False).last_hidden_state
+    hidden: torch.Tensor = model.base_model(**batch, places=places, use_cache=False).last_hidden_state
     return hidden[0].index_select(0, places)

@@ -200,6 +200,32 @@ def test_frozen_blocks_build_no_graph(family: str, tiny_models: Tiny) -> None:
     assert needed == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("family", "part"),
+    [("gpt2", "mlp"), ("llama", "mlp"), ("bert", "intermediate"), ("roberta", "intermediate"), ("distilbert", "ffn")],
+)
+def test_the_last_block_computes_one_token_of_each_review(family: str, part: str, tiny_models: Tiny) -> None:
+    model: Any = backbones.load_classifier(tiny_models(family), backbones.load_tokenizer(tiny_models(family)), seed=0)
+    blocks = next(m for m in model.modules() if isinstance(m, torch.nn.ModuleList))
+    tokens: list[int] = []
+    for block in blocks:
+        getattr(block, part).register_forward_hook(lambda module, inputs, output: tokens.append(inputs[0].shape[1]))
+    Head().logits(model, prepare(model, "cpu")([[5, 6, 7], [8], [9, 10]]))
+    assert tokens == [6, 3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_computes_nearly_the_same(family: str, kind: str, tiny_models: Tiny, tmp_path: Path) -> None:
+    ours, formulation, _, ids = load(family, kind, tiny_models, tmp_path)
+    batch = prepare(ours, "cpu")(ids)
+    with torch.inference_mode():
+        expected = formulation.logits(ours, batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = formulation.logits(ours, batch).float()
+    assert difference(found, expected) < 0.1
+
+
 def test_a_packed_model_refuses_a_padded_batch(tiny_models: Tiny) -> None:
     """It would look at the padding."""
     model = backbones.load_classifier(tiny_models("bert"), backbones.load_tokenizer(tiny_models("bert")), seed=0)
