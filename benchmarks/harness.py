@@ -70,6 +70,7 @@ def run_child(measure: Measure, request: Mapping[str, Any]) -> Result:
     module = Path(measure.__code__.co_filename).stem  # __module__ is __main__ where the module runs as a command
     done = subprocess.run(  # noqa: S603  # our own interpreter
         [sys.executable, "-m", "benchmarks.harness", f"benchmarks.{module}", measure.__name__],
+        env={"OMP_WAIT_POLICY": "passive", **os.environ},  # threads that spin while waiting suffer most from other jobs
         input=json.dumps(request),
         stdout=subprocess.PIPE,
         text=True,
@@ -105,9 +106,11 @@ def interleave(
     results: dict[str, list[Result]] = {name: [] for name in requests}
     for number in range(rounds):
         for name in list(requests)[:: 1 if number % 2 == 0 else -1]:
-            say(f"round {number + 1} of {rounds}: {name}")
             run = run_here if small else run_child
-            results[name].append(run(measure, {**requests[name], "round": number}))
+            result = run(measure, {**requests[name], "round": number})
+            results[name].append(result)
+            numbers = ", ".join(f"{key} {shown(value)}" for key, value in result.items() if isinstance(value, float))
+            say(f"round {number + 1} of {rounds}: {name}: {numbers}")
     return results
 
 
