@@ -192,7 +192,7 @@ VARIANTS = {
 }
 REFERENCE = "head, stock Trainer"  # what the ratios are to
 COLUMNS = ("texts", "variant", "seconds_per_step", "reviews_per_second", "tokens_per_second", "times_stock",
-           "useful_gflops", "of_peak", "memory_gb", "faults_per_step")  # fmt: skip
+           "cpu_seconds", "useful_gflops", "of_peak", "memory_gb", "faults_per_step")  # fmt: skip
 
 
 def useful_flops(config: PreTrainedConfig, lengths: list[int]) -> float:
