@@ -217,7 +217,7 @@ def shorten_last_block(model: PreTrainedModel) -> None:
     saves one twentieth of a training step.
 
     Args:
-        model: one of PACKABLE, changed in place; its backbone then needs the argument `places`, from
+        model: one of PACKABLE, changed in place; its backbone then heeds the argument `places`, from
             `packing.hidden_at`. Weights and their names stay as they are.
     """
     import torch
@@ -228,13 +228,17 @@ def shorten_last_block(model: PreTrainedModel) -> None:
 
 
 def _shortened(
-    compute: Callable[..., torch.Tensor], block: torch.nn.Module, hidden: torch.Tensor, *_: Any, **handed_down: Any
+    compute: Callable[..., torch.Tensor], block: Any, hidden: torch.Tensor, *others: Any, **handed_down: Any
 ) -> torch.Tensor:
     """Compute a last block in place of its own `forward`; the mask and the cache among its arguments are none.
+
+    Without the argument `places` all tokens are asked for, and the block computes as it always did.
 
     Returns:
         [1, tokens, width], as the rest of the model expects it.
     """
+    if "places" not in handed_down:
+        return cast("torch.Tensor", type(block).forward(block, hidden, *others, **handed_down))
     asked = compute(block, hidden, **handed_down)
     return asked.new_zeros(hidden.shape).index_copy(1, handed_down["places"], asked)
 
