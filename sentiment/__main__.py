@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.params import load_params
@@ -69,12 +70,47 @@ def print_flags(name: str) -> None:
     print(shlex.join(flags(name)))  # noqa: T201
 
 
+def diff(first: str, second: str, repo: str, remote: str | None, how: str, form: str, picture: Path | None) -> None:
+    """Compare two models: git revisions, experiments or folders."""
+    from sentiment.difference import compare
+    from sentiment.difference_page import draw, show
+
+    difference = compare(first, second, repo, remote, how)
+    show(difference, form)
+    if picture is not None:
+        draw(difference, picture)
+        say(f"{picture}: the change of each layer")
+
+
+def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command `diff`."""
+    parser = commands.add_parser("diff", help=diff.__doc__, description=f"{diff.__doc__} Weights are not downloaded.")
+    side = "revision or experiment, with :FOLDER for another model than models/finetuned; or a folder with a model"
+    parser.add_argument("first", metavar="A", help=side)
+    parser.add_argument("second", metavar="B", help="likewise")
+    parser.add_argument("--repo", default=".", help="path or address of the repository of the revisions")
+    parser.add_argument("--remote", help="name of the DVC remote; the default one where none is given")
+    ways = parser.add_mutually_exclusive_group()
+    flags = {
+        "hashes": "say which files changed, and read none",
+        "exact": "measure the changed weights, read from cache or remote; estimated from sketches where not given",
+    }
+    for how, text in flags.items():
+        ways.add_argument(f"--{how}", dest="how", action="store_const", const=how, help=text)
+    forms = parser.add_mutually_exclusive_group()
+    for form, text in {"json": "print JSON, with every tensor", "md": "print Markdown, with every tensor"}.items():
+        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=text)
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the relative change of each layer")
+    parser.set_defaults(command=diff, how="sketches", form="table")
+
+
 def parse() -> argparse.Namespace:
     """Read the command line; `command` becomes the function to call, `name` its argument where it has one."""
     parser = argparse.ArgumentParser(prog="python -m sentiment", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in {"check": check, "show": show}.items():
         commands.add_parser(name, help=command.__doc__).set_defaults(command=command)
+    add_diff(commands)
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
     actions = recipe.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help=list_recipes.__doc__).set_defaults(command=list_recipes)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-_EMBEDDINGS = ("embed", "wte", "wpe")  # parts of the names that the families give their embeddings
+EMBEDDINGS = ("embed", "wte", "wpe")  # parts of the names that the families give their embeddings
 _DROPOUTS = (  # the names that the families' configs give their dropout probabilities
     "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
@@ -166,7 +166,7 @@ def freeze(model: PreTrainedModel, blocks: int | str) -> None:
             f"params.yaml: train.frozen_blocks: found {blocks}, must be at most {count}, the model's blocks"
         )
     for name in names:
-        embedding = any(part in name for part in _EMBEDDINGS)
+        embedding = any(part in name for part in EMBEDDINGS)
         if blocks == "all" or embedding or 0 <= block_number(name) < int(blocks):
             model.get_parameter(name).requires_grad = False
     if not any(parameter.requires_grad for parameter in model.parameters()):
@@ -198,7 +198,7 @@ def height(model: PreTrainedModel, name: str) -> int:
     The embeddings stand below the lowest block.
     """
     blocks = count_blocks(model)
-    if any(part in name for part in _EMBEDDINGS):
+    if any(part in name for part in EMBEDDINGS):
         return blocks + 1
     number = block_number(name)
     return blocks - number if number >= 0 else 0

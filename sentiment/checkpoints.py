@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sentiment.backbones import EMBEDDINGS, block_number
 from sentiment.tables import write_json
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 INDEX = "model.safetensors.index.json"
 METADATA = {"format": "pt"}  # what transformers asks for; a second key would be written in random order
+_BLOCK_FILE = re.compile(r"model-(?!\d+-of-)(.+)\.safetensors")  # transformers' own shards are no blocks
 _NUMBERED_BLOCK = re.compile(r"(.*?\.\d+)\.")
 
 
@@ -65,6 +67,32 @@ def save_blocks(weights: Mapping[str, torch.Tensor], prefix: str, folder: Path) 
 def file_of(block: str) -> str:
     """Name the file that holds a block."""
     return f"model-{block}.safetensors"
+
+
+def block_of_file(name: str) -> str | None:
+    """Name the block that a file holds; None for a file that is not of one block alone."""
+    held = _BLOCK_FILE.fullmatch(name)
+    return held.group(1) if held else None
+
+
+def block_files(files: Iterable[Path]) -> dict[str, str]:
+    """Find the files of blocks among others.
+
+    Returns:
+        Block to file name, from the embeddings upwards.
+    """
+    blocks = {block: file.name for file in files if (block := block_of_file(file.name)) is not None}
+    return {block: blocks[block] for block in sorted(blocks, key=height_of_block)}
+
+
+def height_of_block(block: str) -> tuple[int, int, str]:
+    """Give what sorts blocks from the lowest to the highest: embeddings, numbered blocks, what follows, heads."""
+    number = block_number(f"{block}.")
+    if any(part in block for part in EMBEDDINGS):
+        return 0, 0, block
+    if number >= 0:
+        return 1, number, block
+    return (2 if "." in block else 3), 0, block
 
 
 def digests(folder: Path, leave_out: str) -> dict[str, str]:

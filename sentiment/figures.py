@@ -164,6 +164,31 @@ def slice_accuracies(slices: Mapping[str, Mapping[str, float]], overall: float) 
     return figure
 
 
+def layer_changes(layers: Sequence[str], changes: Sequence[float], title: str) -> Figure:
+    """Show how far each layer has moved, the lowest layer on top.
+
+    Args:
+        layers: their names, from the embeddings upwards.
+        changes: norm of what was added over the norm before, one for each layer.
+        title: of the picture.
+    """
+    figure, [axes] = _panels(1, 7.4, 0.9 + 0.3 * max(len(layers), 1))
+    bars = axes.barh(list(layers), list(changes), color=AFTER)
+    axes.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
+    axes.set(title=title, xlabel="norm of the change, relative to the norm before")
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def draw_one(figure: Callable[[], Figure], path: Path, dpi: int) -> None:
+    """Draw one picture in the style of all."""
+    with mpl.rc_context(STYLE):
+        save(figure(), path, dpi)
+
+
 def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Path]:
     """Draw every picture of the report.
 
@@ -187,9 +212,7 @@ def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Pat
         "calibration": lambda: calibration(tables["calibration"]),
         "slices": lambda: slice_accuracies(measures["slices"], measures["test"]["accuracy"]),
     }
-    files = {}
-    with mpl.rc_context(STYLE):
-        for name, make in makers.items():
-            files[name] = folder / f"{name}.png"
-            save(make(), files[name], dpi)
+    files = {name: folder / f"{name}.png" for name in makers}
+    for name, make in makers.items():
+        draw_one(make, files[name], dpi)
     return files

@@ -3,7 +3,8 @@
 In: the model that `model.name` chooses in catalog.yaml: the built-in miniature GPT-2, pre-trained here on unlabelled
 built-in reviews; a hub model by pinned revision (the hub's cache and offline mode are honoured, only safetensors are
 read, no code that lies beside a model is run); or a Hugging Face folder below models/local.
-Out: models/base; metrics/base.json.
+Out: models/base, with sketches.safetensors beside the weights, by which `python -m sentiment diff` compares models it
+does not load; metrics/base.json.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sentiment.hub import fetch
 from sentiment.params import catalog_entry, load_params, section
 from sentiment.paths import BASE, BASE_METRICS, CATALOG
 from sentiment.progress import say, timed
+from sentiment.sketches import write_sketches
 from sentiment.tables import write_json
 from sentiment.torch_setup import set_up_torch
 
@@ -117,6 +119,7 @@ def main() -> None:
         else:
             source = Path(entry["path"]) if entry["source"] == "local" else fetch(entry, where, "model", FILES)
             metrics = adopt(source, BASE)
+        write_sketches(BASE)
         write_json(BASE_METRICS, metrics)
     say(f"{metrics['parameters']} parameters in {BASE}")
 

@@ -19,6 +19,7 @@ from datasets import load_from_disk
 from sklearn.metrics import log_loss
 
 from sentiment import backbones, baselines, formulations, metrics
+from sentiment.changes import layer_changes
 from sentiment.encoding import encode
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Features, Head, LabelWords
@@ -191,6 +192,12 @@ def write_curves(folder: Path, labels: np.ndarray, positive: dict[str, np.ndarra
         write_csv(folder / f"confusion_{model}.csv", pairs)
 
 
+def write_layer_change(folder: Path) -> None:
+    """Write how far training has moved each layer: norm of fine-tuned minus base over norm of base."""
+    table = pd.DataFrame(layer_changes(BASE, FINETUNED), columns=["layer", "relative_change"])
+    write_csv(folder / "layer_change.csv", table)
+
+
 def main() -> None:
     """Measure the base and the fine-tuned model, and the baselines, on the test split."""
     all_params = load_params()
@@ -231,6 +238,7 @@ def main() -> None:
     write_parquet(PREDICTIONS / "test.parquet", table)
     write_csv(PREDICTIONS / "test.csv", table)
     write_curves(TEST_CURVES, truth, positive, params.calibration_bins)
+    write_layer_change(TEST_CURVES)
     say(f"test accuracy {measures['test']['accuracy']:.4f}, before {measures['base']['accuracy']:.4f} ({before})")
 
 

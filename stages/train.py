@@ -1,7 +1,8 @@
 """Token ids + base -> fine-tuned model, training history.
 
 In: data/tokenized/{train,validation} and models/base. Out: models/finetuned, a self-contained Hugging Face folder with
-one safetensors file per block and sentiment.json beside it; metrics/train.json; plots/training/{train,validation}.csv.
+one safetensors file per block, their sketches and sentiment.json beside it; metrics/train.json;
+plots/training/{train,validation}.csv.
 
 AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are drawn
 from the seed; padded ones, as a GPU needs them, hold reviews of near-equal length. The validation split alone decides
@@ -37,6 +38,7 @@ from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities
 from sentiment.progress import say, timed
+from sentiment.sketches import write_sketches
 from sentiment.tables import write_csv, write_json
 from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
 from sentiment.trainer import ProgressLines, parameter_groups, training_arguments, warmup_steps
@@ -321,6 +323,7 @@ def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked:
     save_blocks(adapters.without_adapters(backbones.stored_weights(model)), model.base_model_prefix, folder)
     if lora.rank and lora.save == "adapter":
         adapters.save(model, folder)
+    write_sketches(folder)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

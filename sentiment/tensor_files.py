@@ -1,0 +1,111 @@
+"""Read a safetensors file tensor by tensor and piece by piece, from anything that can seek: a file, a cache, a remote.
+
+The format: eight bytes with the header's length, a JSON header with each tensor's type, shape and place, the numbers
+(https://huggingface.co/docs/safetensors/index#format). Pieces keep the memory small whatever the size of a tensor.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sentiment.errors import InputError, allowed
+
+PIECE = 1 << 18  # numbers; 2 MB as float64
+_LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
+_TYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor stands in a file: its type as safetensors names it, and its first byte."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+def read_header(stream: BinaryIO, where: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:
+    """Read which tensors a file holds.
+
+    Args:
+        stream: the file, opened for bytes.
+        where: the file's name, for messages.
+
+    Returns:
+        Tensor name to place, sorted by name; and the file's metadata.
+
+    Raises:
+        InputError: the file is no safetensors file, or of a type of number that NumPy does not know.
+    """
+    stream.seek(0)
+    start = stream.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else _LONGEST_HEADER + 1
+    if length > _LONGEST_HEADER:
+        raise InputError(f"{where}: no safetensors file")
+    try:
+        header: dict[str, Any] = json.loads(stream.read(length))
+        metadata = header.pop("__metadata__", {})
+        tensors = {name: _placed(name, header[name], 8 + length, where) for name in sorted(header)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{where}: no safetensors file: {error}") from error
+    return tensors, metadata
+
+
+def _placed(name: str, entry: dict[str, Any], offset: int, where: str) -> StoredTensor:
+    """Turn one entry of a header into a place.
+
+    Raises:
+        InputError: NumPy has no such type of number.
+        ValueError: the bytes are not as many as the shape says.
+    """
+    if entry["dtype"] not in _TYPES:
+        raise InputError(f"{where}: {name}: found numbers of the type {entry['dtype']}, {allowed('', _TYPES)}")
+    begin, end = entry["data_offsets"]
+    tensor = StoredTensor(name, entry["dtype"], tuple(entry["shape"]), offset + begin)
+    if tensor.size * np.dtype(_TYPES[tensor.type]).itemsize != end - begin:
+        raise ValueError(f"{name}: {end - begin} bytes are not the shape {list(tensor.shape)}")
+    return tensor
+
+
+def pieces(stream: BinaryIO, tensor: StoredTensor, where: str) -> Iterator[np.ndarray]:
+    """Read a tensor's numbers in order.
+
+    Args:
+        stream: the file, opened for bytes.
+        tensor: from `read_header` of the same file.
+        where: the file's name, for messages.
+
+    Yields:
+        float64 [at most PIECE].
+
+    Raises:
+        InputError: the file ends too early.
+    """
+    kind = np.dtype(_TYPES[tensor.type])
+    stream.seek(tensor.start)
+    for first in range(0, tensor.size, PIECE):
+        count = min(PIECE, tensor.size - first)
+        content = stream.read(count * kind.itemsize)
+        if len(content) != count * kind.itemsize:
+            raise InputError(f"{where}: {tensor.name}: the file ends too early")
+        numbers = np.frombuffer(content, dtype=kind)
+        if tensor.type == "BF16":  # the upper half of a float32
+            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+        yield numbers.astype(np.float64)
