@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 from sentiment.errors import InputError, allowed
 from sentiment.params import flatten
 from sentiment.paths import FINETUNED
+from sentiment.sketches import FILE as SKETCHES
 
 _FOLDERS = ("data", "models")  # what is reported of the files that DVC tracks beside the model
 
@@ -78,7 +79,7 @@ class Revision:
         self.files = self._hashes()
 
     def _hashes(self) -> dict[str, str]:
-        """List the safetensors files with their md5, from what DVC has written down."""
+        """List the files of weights and sketches with their md5, from what DVC has written down."""
         from dvc_data.index import DataIndexDirError
 
         try:
@@ -93,9 +94,9 @@ class Revision:
         files = {}
         for info in sorted(infos, key=lambda info: info["name"]):
             name = Path(info["name"]).name
-            if name.endswith(".safetensors"):
+            if name.endswith(".safetensors") or name == SKETCHES:
                 files[name] = info.get("md5") or self._md5_of_content(name)
-        if not files:
+        if not files.keys() - {SKETCHES}:
             raise InputError(f"{self.title}: no *.safetensors in {self.folder} of that revision")
         return files
 

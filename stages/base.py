@@ -3,7 +3,7 @@
 In: the model that `model.name` chooses in catalog.yaml: the built-in miniature GPT-2, pre-trained here on unlabelled
 built-in reviews; a hub model by pinned revision (the hub's cache and offline mode are honoured, only safetensors are
 read, no code that lies beside a model is run); or a Hugging Face folder below models/local.
-Out: models/base, with sketches.safetensors beside the weights, by which `python -m sentiment diff` compares models it
+Out: models/base, with model.sketches beside the weights, by which `python -m sentiment diff` compares models it
 does not load; metrics/base.json.
 """
 

@@ -33,6 +33,7 @@ def test_the_miniature_is_a_folder_that_transformers_loads(tiny_builtin: Path) -
     assert files == {f"model-transformer.{block}.safetensors" for block in blocks} | {
         "config.json",
         "model.safetensors.index.json",
+        "model.sketches",
         "tokenizer.json",
         "tokenizer_config.json",
     }

@@ -154,6 +154,7 @@ def test_the_curves_are_written_for_both_models(small: Change) -> None:
     assert {file.name for file in Path("plots/test").iterdir()} == names | {
         "confusion_base.csv",
         "confusion_finetuned.csv",
+        "layer_change.csv",
     }
     table = pd.read_parquet("data/predictions/test.parquet")
     pairs = pd.read_csv("plots/test/confusion_finetuned.csv")

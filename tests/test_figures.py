@@ -62,6 +62,7 @@ MAKERS: dict[str, Callable[[], Figure]] = {
     ),
     "calibration": lambda: figures.calibration(TABLES["calibration"]),
     "slice_accuracies": lambda: figures.slice_accuracies(MEASURES["slices"], 0.9),
+    "layer_changes": lambda: figures.layer_changes(["wte", "h.0", "h.1"], [0.1, 0.0, 2e-5], "Change"),
     "slice_accuracies of none": lambda: figures.slice_accuracies({}, 0.9),
 }
 
