@@ -8,6 +8,7 @@ exact: the files that changed, and of these one tensor after the other.
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +84,8 @@ def compare(first: str, second: str, repo: str, remote: str | None, how: str) ->
     notes = _adapter_notes(a, b)
     if isinstance(a, Folder) and isinstance(b, Folder) and how == "sketches":
         how = "exact"  # two folders on this machine: to sketch them would read as much
-    changed = [_weights(side) - _same(a, b) for side in (a, b)]
+    same = _same(a, b)
+    changed = [_weights(side) - same for side in (a, b)]
     lacking = [side.title for side in (a, b) if isinstance(side, Revision) and SKETCHES not in side.files]
     compared: Compared | None = None
     if how == "exact":
@@ -94,7 +96,7 @@ def compare(first: str, second: str, repo: str, remote: str | None, how: str) ->
         compared = by_sketches(a, b, *changed)
         error = f"{100 * RELATIVE_ERROR:.1f} %"
         notes.append(f"the norms of changes are estimates from sketches, each tensor's off by about {error} (s.d.)")
-    blocks = _blocks(a, b, compared)
+    blocks = _blocks(a, b, same, compared)
     return Difference(a.title, b.title, how, blocks, *_other_differences(a, b, notes), notes=notes)
 
 
@@ -105,7 +107,10 @@ def _weights(side: Side) -> set[str]:
 
 def _same(a: Side, b: Side) -> set[str]:
     """Name the weight files that are byte for byte the same on both sides."""
-    return {name for name in _weights(a) & _weights(b) if a.files[name] == b.files[name]}
+    common = _weights(a) & _weights(b)
+    if isinstance(a, Folder) and isinstance(b, Folder):  # no need to hash what can be laid side by side
+        return {name for name in common if filecmp.cmp(a.path / name, b.path / name, shallow=False)}
+    return {name for name in common if a.md5(name) == b.md5(name)}
 
 
 def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
@@ -161,11 +166,11 @@ def _sketches(side: Side, files: set[str]) -> dict[str, Sketch]:
     return {name: sketch for name, sketch in every.items() if sketch.file in files}
 
 
-def _blocks(a: Side, b: Side, compared: Compared | None) -> list[Block]:
+def _blocks(a: Side, b: Side, same: set[str], compared: Compared | None) -> list[Block]:
     """Lay the blocks of both sides beside each other, from the embeddings upwards."""
-    blocks = {name: Block(name, "unchanged", None, {}) for name in map(_block_of_file, _same(a, b))}
+    blocks = {name: Block(name, "unchanged", None, {}) for name in map(_block_of_file, same)}
     if compared is None:
-        for file in (_weights(a) | _weights(b)) - _same(a, b):
+        for file in (_weights(a) | _weights(b)) - same:
             there = [file in side.files for side in (a, b)]
             state = "changed" if all(there) else ONLY[there.index(True)]
             blocks[_block_of_file(file)] = Block(_block_of_file(file), state, None, {})

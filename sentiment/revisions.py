@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -43,11 +44,17 @@ class Folder:
     """A model in a folder on this machine."""
 
     def __init__(self, path: Path) -> None:
-        """Hash the safetensors files."""
+        """List the safetensors files."""
         self.title = str(path)
         self.identity = str(path.resolve())
         self.path = path
-        self.files = {file.name: _md5(file) for file in sorted(path.glob("*.safetensors"))}
+        self.files = sorted(file.name for file in path.glob("*.safetensors"))
+
+    @cache  # noqa: B019  # lives as long as the command
+    def md5(self, name: str) -> str:
+        """Hash a file of the model as DVC does."""
+        with self.open(name) as stream:
+            return _md5(stream)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the model."""
@@ -76,10 +83,15 @@ class Revision:
         self.folder = folder.strip("/") or FINETUNED.as_posix()
         self.fs = _open(repo, revision, remote)
         self.identity = f"{self.fs.repo.get_rev()}:{self.folder}"
-        self.files = self._hashes()
+        self._hashes = self._list()
+        self.files = sorted(self._hashes)
 
-    def _hashes(self) -> dict[str, str]:
-        """List the files of weights and sketches with their md5, from what DVC has written down."""
+    def _list(self) -> dict[str, str | None]:
+        """List the files of weights and sketches with their md5, from what DVC has written down.
+
+        Returns:
+            File name to md5; None for a file that git holds itself.
+        """
         from dvc_data.index import DataIndexDirError
 
         try:
@@ -91,19 +103,19 @@ class Revision:
             ) from error
         except DataIndexDirError as error:
             raise InputError(f"{self.title}: the list of the files of {self.folder} {self._missing()}") from error
-        files = {}
-        for info in sorted(infos, key=lambda info: info["name"]):
-            name = Path(info["name"]).name
-            if name.endswith(".safetensors") or name == SKETCHES:
-                files[name] = info.get("md5") or self._md5_of_content(name)
+        every: dict[str, str | None] = {Path(info["name"]).name: info.get("md5") for info in infos}
+        files = {name: md5 for name, md5 in every.items() if name.endswith(".safetensors") or name == SKETCHES}
         if not files.keys() - {SKETCHES}:
             raise InputError(f"{self.title}: no *.safetensors in {self.folder} of that revision")
         return files
 
-    def _md5_of_content(self, name: str) -> str:
-        """Hash a file that git holds itself."""
-        with self.open(name) as stream:
-            return hashlib.file_digest(stream, _new_md5).hexdigest()  # type: ignore[arg-type]
+    def md5(self, name: str) -> str:
+        """Give the md5 of a file of the model; only one that git holds itself is read for it."""
+        known = self._hashes[name]
+        if known is None:
+            with self.open(name) as stream:
+                return _md5(stream)
+        return known
 
     def _missing(self) -> str:
         """Say that something is nowhere, and what brings it back."""
@@ -216,12 +228,9 @@ def _tracked(repo: Any, model: str) -> dict[str, Tracked]:
     return dict(sorted(found.items()))
 
 
-def _new_md5() -> Any:
-    """Start the hash that DVC names files by; nothing is kept secret by it."""
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _md5(file: Path) -> str:
-    """Hash a file as DVC does."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, _new_md5).hexdigest()
+def _md5(stream: BinaryIO) -> str:
+    """Compute the hash that DVC names files by; nothing is kept secret by it."""
+    found = hashlib.md5(usedforsecurity=False)
+    while block := stream.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
