@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,7 @@ from sentiment.revisions import Tracked
 DPI = 120
 _MEASURES = {"sketches": ("norm", "relative", "cosine"), "exact": ("norm", "relative", "cosine", "largest", "share")}
 _HEADS = {
-    "norm": "change", "relative": "relative", "cosine": "cosine", "largest": "largest", "share": "numbers changed",
+    "norm": "change", "relative": "relative", "cosine": "cosine", "largest": "largest", "share": "differ",
 }  # fmt: skip
 _SECTIONS = {"params": "Params", "metrics": "Metrics", "data": "Data and models"}
 
@@ -87,9 +88,8 @@ def draw(difference: Difference, path: Path) -> None:
     known = [(block.name, relative) for block in difference.blocks if (relative := _relative(block)) is not None]
     if not any(block.change for block in difference.blocks) and len(known) < len(difference.blocks):
         raise InputError("--picture: no block has a change in numbers; compare with --exact")
-        figures.draw_one(
-            lambda: figures.layer_changes([n for n, _ in known], [r for _, r in known], _title(difference)), path, DPI
-        )
+    names, changes = [name for name, _ in known], [change for _, change in known]
+    figures.draw_one(lambda: figures.layer_changes(names, changes, _title(difference)), path, DPI)
 
 
 def _title(difference: Difference) -> str:
@@ -138,7 +138,7 @@ def _cell(measure: str, value: float | None, state: str) -> str:
         return "1"
     if value is None:
         return "-"
-    return {"cosine": f"{value:.6f}", "share": f"{100 * value:.4g} %"}.get(measure, f"{value:.4g}")
+    return {"cosine": f"{value:.6f}", "share": f"{100 * value:.3g} %"}.get(measure, f"{value:.3g}")
 
 
 def _numbers(change: Change | None) -> dict[str, float | None]:
@@ -208,9 +208,10 @@ def _rich_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]],
     """
     from rich.text import Text
 
-    table = Table(title=Text(title))
+    table = Table(title=Text(title), box=box.SIMPLE, collapse_padding=True, pad_edge=False)
     for number, head in enumerate(heads):
-        table.add_column(Text(head), justify="left" if number < words else "right", overflow="fold")
+        side: Literal["left", "right"] = "left" if number < words else "right"
+        table.add_column(Text(head), justify=side, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table

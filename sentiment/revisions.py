@@ -7,6 +7,7 @@ for (https://doc.dvc.org/api-reference/dvcfilesystem).
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -133,9 +134,13 @@ class Revision:
             InputError: it is in neither.
         """
         try:
-            return cast("BinaryIO", self.fs.open(f"{self.folder}/{name}"))
+            stream = cast("BinaryIO", self.fs.open(f"{self.folder}/{name}"))
         except FileNotFoundError as error:
             raise InputError(f"{self.title}: {self.folder}/{name} {self._missing()}") from error
+        if stream.seekable():
+            return stream
+        with stream:  # git's own objects are compressed as a whole
+            return io.BytesIO(stream.read())
 
     def facts(self) -> Facts:
         """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""

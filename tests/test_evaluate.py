@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy.special import softmax
 from sklearn import metrics as reference
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, pipeline
@@ -160,6 +162,41 @@ def test_the_curves_are_written_for_both_models(small: Change) -> None:
     pairs = pd.read_csv("plots/test/confusion_finetuned.csv")
     assert pairs["actual"].tolist() == table["label"].tolist()
     assert pairs["predicted"].tolist() == table["predicted"].tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_change_of_each_layer_is_numpys_from_the_embeddings_upwards(family: str, small: Change) -> None:
+    small(family)
+    run_stages(*CHAIN)
+    table = pd.read_csv("plots/test/layer_change.csv")
+    assert list(table) == ["layer", "relative_change"]
+    shared = {f.name for f in Path("models/base").glob("*.safetensors")} & {
+        f.name for f in Path("models/finetuned").glob("*.safetensors")
+    }
+    assert {f"model-{layer}.safetensors" for layer in table["layer"]} == shared
+    for layer, change in table.itertuples(index=False):
+        before, after = (load_file(f"models/{m}/model-{layer}.safetensors") for m in ("base", "finetuned"))
+        added = np.concatenate([(after[name] - before[name]).double().numpy().ravel() for name in before])
+        norm = np.linalg.norm(np.concatenate([tensor.double().numpy().ravel() for tensor in before.values()]))
+        assert change == pytest.approx(np.linalg.norm(added) / norm, abs=1e-6)
+        assert change > 0
+    numbers = [int(layer[-1]) for layer in table["layer"] if layer[-1].isdigit()]
+    assert numbers == [0, 1]
+
+
+def test_an_unmerged_adapter_moves_the_layers_as_the_merged_one(small: Change) -> None:
+    """Both runs learn the same; only where it is kept differs."""
+    tables = {}
+    for save in ("merged", "adapter"):
+        lora = {"rank": 2, "alpha": 8, "dropout": 0.0, "modules": "all", "save": save}
+        small(**{"train.lora": lora, "train.learning_rate": 0.01})
+        run_stages(*CHAIN)
+        tables[save] = pd.read_csv("plots/test/layer_change.csv").set_index("layer")["relative_change"]
+        shutil.rmtree("models")
+    assert tables["merged"].index.tolist() == tables["adapter"].index.tolist()
+    assert np.allclose(tables["merged"], tables["adapter"], atol=2e-6)
+    moved = [layer for layer, change in tables["adapter"].items() if change > 1e-3]
+    assert moved == ["transformer.h.0", "transformer.h.1"]
 
 
 def test_twice_gives_the_same_bytes(small: Change) -> None:

@@ -22,6 +22,7 @@ from sentiment.sketches import (
     FILE,
     LENGTH,
     RELATIVE_ERROR,
+    Sketch,
     distance,
     read_sketches,
     sketch,
