@@ -15,7 +15,7 @@ from safetensors import safe_open
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment import backbones
-from sentiment.checkpoints import block_of, digests, file_of, save_blocks
+from sentiment.checkpoints import block_files, block_of, block_of_file, digests, file_of, height_of_block, save_blocks
 from tests.conftest import FAMILIES, TEXTS
 
 Tiny = Callable[[str], Path]
@@ -72,6 +72,26 @@ def tensors(file: Path) -> dict[str, torch.Tensor]:
 def test_a_tensors_block_is_read_from_its_name(prefix: str, tensor: str, block: str) -> None:
     assert block_of(tensor, prefix) == block
     assert file_of(block) == f"model-{block}.safetensors"
+
+
+@pytest.mark.parametrize(("prefix", "tensor", "block"), BLOCKS)
+def test_a_files_block_is_read_from_its_name(prefix: str, tensor: str, block: str) -> None:
+    assert block_of_file(file_of(block)) == block
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "model-00001-of-00003.safetensors", "adapter_model.safetensors", "model.sketches"]
+)
+def test_other_files_are_of_no_block(name: str) -> None:
+    assert block_of_file(name) is None
+
+
+def test_blocks_are_sorted_from_the_embeddings_to_the_heads() -> None:
+    ordered = ["distilbert.embeddings", *(f"distilbert.transformer.layer.{n}" for n in (0, 1, 2, 10, 11)), "classifier"]
+    files = [Path(file_of(block)) for block in reversed(ordered)]
+    assert list(block_files([*files, Path("config.json")])) == ordered
+    others = ["model.embed_tokens", "model.layers.2", "model.layers.10", "model.norm", "lm_head"]
+    assert sorted(reversed(others), key=height_of_block) == others
 
 
 @pytest.mark.parametrize("family", FAMILIES)
