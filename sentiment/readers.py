@@ -101,14 +101,14 @@ def read_tree(folder: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
             raise InputError(f"{child}: a folder of reviews is named by its label, {allowed(child.name, words)}")
         for file in sorted(child.glob("*.txt"), key=lambda file: (len(file.name), file.name)):
             text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-            rows.append((text, child.name, _encoding_problem(text)))
+            rows.append((text, child.name, encoding_problem(text)))
             sources.append(str(file))
     if not rows:
         raise InputError(f"{folder}: no .txt file in its folders")
     return _located(pd.DataFrame(rows, columns=["text", "label", "problem"], dtype=object), sources)
 
 
-def _encoding_problem(*values: Any) -> str:
+def encoding_problem(*values: Any) -> str:
     """Say whether a value held bytes that are no UTF-8 (kept as surrogates by the reader)."""
     for value in values:
         if isinstance(value, str) and not value.isascii():
@@ -140,7 +140,7 @@ def _read_csv(path: Path, text: str, label: str, where: str, delimiter: str = ",
             at_text, at_label = header.index(text), header.index(label)
             for fields in reader:
                 if len(fields) == len(header):
-                    problem = _encoding_problem(*fields)
+                    problem = encoding_problem(*fields)
                     rows.append((fields[at_text], fields[at_label], problem))
                 elif fields:  # the csv module gives [] for a blank line
                     rows.append(("", "", f"fields unlike the header's {len(header)}"))
@@ -157,13 +157,13 @@ def _read_tsv(path: Path, text: str, label: str, where: str) -> list[Row]:
 def _read_jsonl(path: Path, text: str, label: str, where: str) -> list[Row]:
     """Read one JSON object a line."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [_record(line) for line in file if line.strip()]
+        lines = [json_object(line) for line in file if line.strip()]
     records = [record for record, problem in lines if not problem]
     _check_keys(path, records, (text, label), where)
     return [("", "", problem) if problem else _from_record(record, text, label) for record, problem in lines]
 
 
-def _record(line: str) -> tuple[dict[str, Any], str]:
+def json_object(line: str) -> tuple[dict[str, Any], str]:
     """Read one line of a jsonl file: the object, or its problem."""
     try:
         record = json.loads(line)
@@ -180,7 +180,7 @@ def _check_keys(path: Path, records: list[dict[str, Any]], wanted: tuple[str, st
 
 def _from_record(record: Mapping[str, Any], text: str, label: str) -> Row:
     """Take text and label out of a JSON object; what it lacks is None."""
-    return record.get(text), record.get(label), _encoding_problem(record.get(text))
+    return record.get(text), record.get(label), encoding_problem(record.get(text))
 
 
 def _read_json(path: Path, text: str, label: str, where: str) -> list[Row]:

@@ -309,7 +309,9 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
 
 
 def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked: dict[str, Any], folder: Path) -> None:
-    """Write the self-contained model folder.
+    """Write the self-contained model folder, with what `sentiment.predictor` needs to know in sentiment.json.
+
+    `abstain_below` may be set by hand: a label whose own probability is less is then left empty. null abstains never.
 
     Args:
         model: the fine-tuned model.
@@ -327,7 +329,7 @@ def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked:
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    stated = {"temperature": 1.0, "threshold": 0.5}
+    stated = {"temperature": 1.0, "threshold": 0.5, "abstain_below": None}
     write_json(folder / FACTS, {**asked, **stated, "sha256": digests(folder, leave_out=FACTS)})
 
 
