@@ -121,19 +121,29 @@ def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> t
         return left, right
 
     *parts, last = prompt.after.split(MASK)
-    middle = [token for part in parts for token in (*continuation(tokenizer, part.rstrip()), tokenizer.mask_token_id)]
+    middle = [
+        token for part in parts for token in (*continuation(tokenizer, part.rstrip(), "a"), tokenizer.mask_token_id)
+    ]
     before = backend.encode(prompt.before, add_special_tokens=False).ids
-    return [*left, *before], [*middle, *continuation(tokenizer, last), *right]
+    return [*left, *before], [*middle, *continuation(tokenizer, last, "a"), *right]
 
 
-def continuation(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+def continuation(tokenizer: PreTrainedTokenizerFast, text: str, behind: str) -> list[int]:
     """Encode a text as it reads behind another one.
 
     SentencePiece puts a blank before whatever it is given first; behind a letter it has no reason to.
+
+    Args:
+        tokenizer: the tokenizer.
+        text: the text.
+        behind: what ends as the other text does: a letter, or a letter and a blank.
+
+    Returns:
+        Its token ids; those it has alone, where the two melt into one token.
     """
     backend = tokenizer.backend_tokenizer
-    alone = backend.encode("a", add_special_tokens=False).ids
-    whole: list[int] = backend.encode("a" + text, add_special_tokens=False).ids
+    alone = backend.encode(behind, add_special_tokens=False).ids
+    whole: list[int] = backend.encode(behind + text, add_special_tokens=False).ids
     if whole[: len(alone)] == alone:
         return whole[len(alone) :]
     return list(backend.encode(text, add_special_tokens=False).ids)

@@ -65,7 +65,7 @@ def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> 
     """Give the one token of a word."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
-    ids = continuation(tokenizer, word) if word[0] == " " else backend.encode(word, add_special_tokens=False).ids
+    ids = continuation(tokenizer, word, "a" if word[0] == " " else "a ")
     if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         raise InputError(
             f"params.yaml: tokenize.label_words.{label}: {word!r} is {len(ids)} tokens for this tokenizer "

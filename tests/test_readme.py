@@ -18,7 +18,7 @@ def test_two_commands_set_up_everything_and_ci_runs_the_second() -> None:
     start = "python3 -m venv .venv && . .venv/bin/activate && pip install -r "
     assert run == start + "requirements.txt && dvc repro"
     assert test.startswith(start + "requirements-dev.txt && ")
-    assert test.endswith("python -m pytest")
+    assert test.endswith("python -m pytest -n auto --dist loadfile")
     assert all(tool in test for tool in ("ruff check", "ruff format --check", "mypy"))
     ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
     pattern = re.search(r"grep '(.+)' README\.md", ci)

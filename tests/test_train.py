@@ -23,7 +23,6 @@ from sentiment.errors import InputError
 from sentiment.formulations import Head
 from stages import train
 from tests.conftest import FAMILIES, run_stages
-from tests.test_formulations import asked_of
 
 Change = Callable[..., None]
 
@@ -288,13 +287,8 @@ def test_bf16_computes_products_in_bfloat16_and_keeps_the_weights(small: Change,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("formulation", ["head", "label_words"])
-def test_compiled_code_learns_the_same(
-    formulation: str, small: Change, change: Change, tiny_models: Callable[[str], Path]
-) -> None:
-    asked = asked_of(tiny_models("gpt2"))
-    words = {f"tokenize.{key}": asked[key] for key in ("prompt", "label_words")}
-    small("gpt2", **words, **{"model.formulation": formulation})
+def test_compiled_code_learns_the_same(small: Change, change: Change) -> None:
+    small("gpt2")
     change("catalog.yaml", **{"datasets.builtin.rows": {"train": 16, "validation": 8, "test": 8}})
     run_stages("prepare", "base", "tokenize", "train")
     plain = load_file("models/finetuned/model-transformer.h.0.safetensors")

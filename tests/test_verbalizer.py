@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sentiment import backbones
 from sentiment.encoding import Prompt, encode
@@ -94,6 +95,21 @@ def test_words_become_the_token_with_its_blank_or_without(tiny_models: Tiny) -> 
     assert ids == ((vocabulary["Ġ" + one],), (vocabulary["Ġ" + two], vocabulary["Ġ" + three]))
     bare = label_word_ids(tokenizer, {"negative": ["n"], "positive": ["p"]}, "{review} Sentiment: ")
     assert bare == ((vocabulary["n"],), (vocabulary["p"],))
+
+
+def test_a_tokenizer_whose_blanks_end_its_tokens_finds_the_bare_word() -> None:
+    """As in small SentencePiece-like models: "It was bad" is It_ was_ bad, and alone the word begins with a blank."""
+    backend = Tokenizer(models.BPE(unk_token="<unk>"))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    backend.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_previous")
+    trainer = trainers.BpeTrainer(special_tokens=["<unk>", "</s>"], show_progress=False)
+    backend.train_from_iterator(["it was bad", "it was good", "bad it was", "good it was"] * 9, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", eos_token="</s>")
+    assert backend.encode("bad").tokens == ["▁", "bad"]
+    assert backend.encode("it was bad").tokens[-2:] == ["was▁", "bad"]
+    words = {"negative": ["bad"], "positive": ["good"]}
+    vocabulary = tokenizer.get_vocab()
+    assert label_word_ids(tokenizer, words, "{review} it was ") == ((vocabulary["bad"],), (vocabulary["good"],))
 
 
 def test_a_word_of_several_tokens_is_refused_with_its_tokens(tiny_models: Tiny) -> None:
