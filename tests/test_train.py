@@ -287,6 +287,7 @@ def test_bf16_computes_products_in_bfloat16_and_keeps_the_weights(small: Change,
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
 def test_compiled_code_learns_the_same(small: Change, change: Change) -> None:
     small("gpt2")
     change("catalog.yaml", **{"datasets.builtin.rows": {"train": 16, "validation": 8, "test": 8}})
