@@ -14,9 +14,11 @@ import numpy as np
 
 from benchmarks import material
 from benchmarks.harness import parser, publish, run_child, run_here
-from benchmarks.workspaces import choose, lay_out, stage
+from benchmarks.workspaces import lay_out, stage
 from sentiment.errors import exit_on_input_error
 from sentiment.figures import save
+from sentiment.paths import PARAMS
+from sentiment.recipes import write
 
 COLUMNS = ("stage", "reviews", "seconds", "reviews_per_second", "memory_gb")
 READING, LEARNING = (1_000, 10_000, 100_000, 1_000_000), (1_000, 4_000, 16_000, 32_000)
@@ -63,7 +65,7 @@ def main() -> None:
             request = {"files": {"w": str(folder / "reviews.csv")} if count < 2000 else {}, "model": arguments.model}
             made = run(material.make, {**request, "work": scratch, "classifier": False, "small": True})
             lay_out(folder, folder / "reviews.csv", Path(made["model"]))
-            choose(folder, {"threads": arguments.threads, "tokenize.max_length": 64, "train.epochs": 1})
+            write({"threads": arguments.threads, "tokenize.max_length": 64, "train.epochs": 1}, folder / PARAMS)
             wanted = {"prepare": reading, "base": (), "tokenize": reading, "train": learning, "evaluate": learning}
             for name, sizes in wanted.items():
                 if count in sizes or (count in learning and name in ("prepare", "base", "tokenize")) or name == "base":

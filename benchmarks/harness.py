@@ -180,7 +180,8 @@ def publish(
         more: what else the file holds.
     """
     name = "small" if arguments.small else arguments.name
-    settings = {"threads": arguments.threads, "rounds": arguments.rounds, "model": arguments.model}
+    model = None if arguments.model is None else Path(arguments.model).name
+    settings = {"threads": arguments.threads, "rounds": arguments.rounds, "model": model}
     path = arguments.out / f"{kind}-{name}.json"
     write_json(path, {"machine": machine(), "settings": settings, "rows": rows, **more})
     print_table(kind, [{column: row[column] for column in columns} for row in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.harness import named_files, run_child
 from sentiment import grammar
 from sentiment.cleaning import without_breaks
 from sentiment.encoding import encode
@@ -55,6 +57,12 @@ def read_texts(files: Mapping[str, str], count: int) -> dict[str, list[str]]:
             raise InputError(f"{file}: no column text or Review; found {', '.join(map(str, table))}")
         found[name] = [without_breaks(text) for text in table[column].astype(str)]
     return found
+
+
+def made(arguments: argparse.Namespace, work: str, classifier: bool) -> dict[str, Any]:
+    """Call `make` in a process of its own, with what the command line says of texts and model."""
+    request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
+    return run_child(make, {**request, "small": arguments.small, "classifier": classifier})
 
 
 def make(request: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import material
-from benchmarks.harness import interleave, medians, meter, named_files, parser, peak_memory, publish, run_child
+from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
 from sentiment.errors import exit_on_input_error
 from sentiment.tables import read_json
 
@@ -115,8 +115,7 @@ def main() -> None:
     if arguments.small:
         arguments.rounds, arguments.rows, arguments.many = 1, 100, 500
     with tempfile.TemporaryDirectory() as work:
-        request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
-        made = run_child(material.make, {**request, "small": arguments.small, "classifier": False})
+        made = material.made(arguments, work, classifier=False)
         sets = sorted(made["sets"], key=lambda name: float(made["sets"][name]["mean_length"]))
         few = {"work": work, "model": made["model"], "texts": sets[-1], "rows": arguments.rows}
         many = {**few, "texts": sets[0], "rows": arguments.many}

@@ -14,9 +14,10 @@ import pandas as pd
 
 from benchmarks import material
 from benchmarks.harness import named_files, parser, publish, run_child, run_here
-from benchmarks.workspaces import choose, lay_out, stage
+from benchmarks.workspaces import lay_out, stage
 from sentiment import recipes
 from sentiment.errors import exit_on_input_error
+from sentiment.paths import PARAMS
 from sentiment.tables import read_json
 
 COLUMNS = ("recipe", "reviews", "tokens", "seconds", "memory_gb")
@@ -43,7 +44,7 @@ def main() -> None:
             words = {f"tokenize.label_words.{n}": list(w) for n, w in material.ASKED["label_words"].items()}  # type: ignore[attr-defined]
             small = {"tokenize.max_length": 64, "train.frozen_blocks": 0} if arguments.small else {}
             here = {"train.epochs": 1, "train.evaluations_per_epoch": 1, "device": "cpu", "threads": arguments.threads}
-            choose(folder, {**chosen, **few, **words, **here, **small})
+            recipes.write({**chosen, **few, **words, **here, **small}, folder / PARAMS)
             needed = ("prepare", "tokenize") if (folder / "models/base").is_dir() else ("prepare", "base", "tokenize")
             for earlier in needed:
                 run(stage, {"folder": scratch, "stage": earlier})

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import material
-from benchmarks.harness import interleave, medians, meter, named_files, parser, peak_memory, publish, run_child
+from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
 from sentiment.errors import exit_on_input_error
 from sentiment.names import LABELS
 from sentiment.tables import read_json
@@ -135,8 +135,7 @@ def main() -> None:
     if arguments.small:
         arguments.rounds, arguments.rows, arguments.threads = 1, 6, 1
     with tempfile.TemporaryDirectory() as work:
-        request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
-        made = run_child(material.make, {**request, "small": arguments.small, "classifier": True})
+        made = material.made(arguments, work, classifier=True)
         shared = {
             "work": work,
             "model": made["model"],

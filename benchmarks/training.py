@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 from benchmarks import material
-from benchmarks.harness import interleave, medians, meter, named_files, parser, peak_memory, publish, run_child
+from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
 from sentiment.errors import exit_on_input_error
 
 if TYPE_CHECKING:
@@ -312,8 +312,7 @@ def main() -> None:
         arguments.threads = 1
     names = [name for name in VARIANTS if name in arguments.only or name == REFERENCE]
     with tempfile.TemporaryDirectory() as work:
-        request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
-        made = run_child(material.make, {**request, "small": arguments.small, "classifier": False})
+        made = material.made(arguments, work, classifier=False)
         results = {}
         for texts, facts in made["sets"].items():
             shared = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +34,6 @@ def lay_out(folder: Path, reviews: Path, model: Path) -> None:
     local = {"source": "local", "path": str(model.resolve()), "licence": "yours"}
     catalog["models"] = {name: dict(local) for name in catalog["models"]}
     yaml.dump(catalog, folder / "catalog.yaml")
-
-
-def choose(folder: Path, choices: Mapping[str, Any]) -> None:
-    """Write choices, by their dotted keys, into the params.yaml of a folder."""
-    yaml = YAML()
-    content = yaml.load(folder / "params.yaml")
-    for key, value in choices.items():
-        place = content
-        *parents, last = key.split(".")
-        for parent in parents:
-            place = place[parent]
-        place[last] = value
-    yaml.dump(content, folder / "params.yaml")
 
 
 def stage(request: dict[str, Any]) -> Result:

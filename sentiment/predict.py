@@ -123,15 +123,9 @@ def _is_file(word: str) -> bool:
 
 def _arguments(texts: list[str]) -> Source:
     """Take the words themselves as texts."""
-    from sentiment.rows import batches, text_chunk
+    from sentiment.rows import text_chunks
 
-    def chunks(size: int) -> Iterator[Chunk]:
-        start = 1
-        for batch in batches(texts, size):
-            yield text_chunk(batch, start)
-            start += len(batch)
-
-    return Source("the command line", "text", chunks, again=True)
+    return Source("the command line", "text", lambda size: text_chunks(texts, size), again=True)
 
 
 def _standard_input(options: Options) -> Source:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from sentiment.facts import check_files, content_revision, read_facts
 from sentiment.names import LABELS
 from sentiment.probability import probabilities
 from sentiment.readers import encoding_problem
-from sentiment.rows import CHUNK_ROWS, judge
+from sentiment.rows import CHUNK_ROWS, batches, judge
 from sentiment.scoring import score
 from sentiment.verbalizer import prompt_of
 
@@ -139,8 +138,8 @@ class Predictor:
         """
         if isinstance(texts, str):
             raise TypeError("give a list of texts, such as [text], not one text")
-        rest, start = iter(texts), 0
-        while chunk := list(islice(rest, CHUNK_ROWS)):
+        start = 0
+        for chunk in batches(texts, CHUNK_ROWS):
             for number, text in enumerate(chunk, start + 1):
                 check_text(number, text)
             for positive in self._positive(chunk):

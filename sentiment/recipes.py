@@ -62,10 +62,15 @@ def _word(value: Any) -> str:
 
 
 def use(name: str, path: Path = PARAMS) -> None:
-    """Write a recipe into params.yaml; comments and order stay, and the file stays in the form that DVC writes."""
+    """Write a recipe into params.yaml."""
+    write(resolve(name), path)
+
+
+def write(choices: Mapping[str, Any], path: Path) -> None:
+    """Write choices, by their dotted keys, into a params file; comments, order and the form that DVC writes stay."""
     yaml = YAML()
     content = yaml.load(path)
-    for key, value in resolve(name).items():
+    for key, value in choices.items():
         place: Any = content
         *parents, last = key.split(".")
         for parent in parents:

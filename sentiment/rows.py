@@ -169,21 +169,16 @@ def decoded(stream: IO[bytes], source: str, newline: str | None) -> Iterator[io.
 def read_lines(stream: IO[bytes], source: str, column: str, size: int) -> Iterator[Chunk]:
     """Read one text a line, whatever ends the lines. The texts become the column `text`; `column` is not asked for."""
     with decoded(stream, source, None) as file:
-        first = 1
-        for texts in batches((line.rstrip("\n") for line in file), size):
-            yield text_chunk(texts, first)
-            first += len(texts)
+        yield from text_chunks((line.rstrip("\n") for line in file), size)
 
 
-def text_chunk(texts: list[str], first: int = 1) -> Chunk:
-    """Make rows of nothing but texts.
-
-    Args:
-        texts: the texts.
-        first: the number of the first.
-    """
-    problems = [judge(text, encoding_problem(text)) for text in texts]
-    return Chunk(range(first, first + len(texts)), [[text] for text in texts], (TEXT,), list(texts), problems)
+def text_chunks(texts: Iterable[str], size: int) -> Iterator[Chunk]:
+    """Make rows of nothing but texts."""
+    first = 1
+    for batch in batches(texts, size):
+        problems = [judge(text, encoding_problem(text)) for text in batch]
+        yield Chunk(range(first, first + len(batch)), [[text] for text in batch], (TEXT,), batch, problems)
+        first += len(batch)
 
 
 def read_csv(stream: IO[bytes], source: str, column: str, size: int, delimiter: str = ",") -> Iterator[Chunk]:

@@ -47,13 +47,12 @@ class EvaluateParams:
     calibration_bins: int
 
 
-def encode_as(facts: dict[str, Any], folder: Path, texts: list[str]) -> tuple[list[list[int]], float]:
+def encode_as(facts: dict[str, Any], tokenizer: Any, texts: list[str]) -> tuple[Ids, float]:
     """Encode texts as the fine-tuned model's sentiment.json says.
 
     Returns:
         Token ids of each text, and the share of texts that were cut.
     """
-    tokenizer = backbones.load_tokenizer(folder)
     chunks = list(encode(tokenizer, texts, facts, prompt_of(tokenizer, facts)))
     ids = [row for chunk in chunks for row in chunk.ids]
     return ids, float(np.mean([cut for chunk in chunks for cut in chunk.truncated]))
@@ -81,9 +80,12 @@ def zero_shot(
         Method to split to probabilities; empty where a headed model has no words to answer with.
     """
     asked = {**facts, "formulation": "label_words"}
+    tokenizer = backbones.load_tokenizer(BASE)
     try:
-        model, formulation = formulations.load(BASE, backbones.load_tokenizer(BASE), asked, seed)
-        encoded = {name: encode_as(asked, BASE, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()}
+        model, formulation = formulations.load(BASE, tokenizer, asked, seed)
+        encoded = {
+            name: encode_as(asked, tokenizer, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()
+        }
     except InputError as error:
         if facts["formulation"] == "label_words":
             raise
@@ -96,28 +98,31 @@ def zero_shot(
     return {method: {split: probabilities(answers[split][method]) for split in texts} for method in METHODS}
 
 
+def untrained_head(model: Any, ids: dict[str, Ids], params: EvaluateParams, device: str) -> dict[str, Positive]:
+    """Ask the head that training started from about validation and test; split to probabilities."""
+    return {
+        split: probabilities(score(model, Head(), ids[split], params.batch_size, device))
+        for split in ("validation", "test")
+    }
+
+
 def probe(
-    ids: dict[str, Ids], labels: dict[str, np.ndarray], params: EvaluateParams, device: str, seed: int
-) -> tuple[dict[str, Positive], Positive]:
-    """Read the base model's features, and ask the head that training started from.
+    model: Any, ids: dict[str, Ids], labels: dict[str, np.ndarray], params: EvaluateParams, device: str
+) -> Positive:
+    """Fit a linear probe on the base model's features.
 
     Args:
+        model: the base model.
         ids: token ids of train, validation and test.
         labels: of the same rows.
         params: the stage's params.
         device: cpu, cuda or mps.
-        seed: draws the head.
 
     Returns:
-        The untrained head's probabilities for validation and test, and the linear probe's for test.
+        The probe's probabilities for test.
     """
-    model = backbones.load_classifier(BASE, backbones.load_tokenizer(BASE), seed)
-    head = {
-        split: probabilities(score(model, Head(), ids[split], params.batch_size, device))
-        for split in ("validation", "test")
-    }
     features = {split: score(model, Features(), rows, params.batch_size, device) for split, rows in ids.items()}
-    return head, baselines.linear_probe(
+    return baselines.linear_probe(
         features["train"], labels["train"], features["validation"], labels["validation"], features["test"]
     )
 
@@ -209,18 +214,20 @@ def main() -> None:
     test, truth = splits["test"], labels["test"]
     facts = read_json(FINETUNED / FACTS)
     ids = {split: load_from_disk(TOKENIZED / split)["input_ids"][: len(splits[split])] for split in SPLITS[:2]}
-    ids["test"], truncated_share = encode_as(facts, FINETUNED, test["text"].tolist())
+    ids["test"], truncated_share = encode_as(facts, backbones.load_tokenizer(FINETUNED), test["text"].tolist())
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {FINETUNED}"):
         stated, after = predict(facts, [ids["validation"], ids["test"]], params, device, seed)
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {BASE}, untuned"):
         texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
         untuned = zero_shot(facts, texts, params, device, seed)
+        base = backbones.load_classifier(BASE, backbones.load_tokenizer(BASE), seed)
+        drawn = {"untrained_head": untrained_head(base, ids, params, device)} if facts["formulation"] == "head" else {}
     with timed(f"probing the features of {BASE}"):
-        head, probed = probe(ids, labels, params, device, seed)
+        probed = probe(base, ids, labels, params, device)
     with timed("fitting the baselines"):
         others = bag_of_words(splits, labels)
     floor = {**others, "linear_probe": probed, **{name: answers["test"] for name, answers in untuned.items()}}
-    candidates = {**({"untrained_head": head} if facts["formulation"] == "head" else {}), **untuned}
+    candidates = {**drawn, **untuned}
     before = strongest(candidates, labels["validation"])
     positive = {"base": candidates[before]["test"], "finetuned": after}
     measures: dict[str, Any] = {

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 from safetensors.torch import load_file
 from sklearn.metrics import log_loss
-from transformers import AutoModelForSequenceClassification, EvalPrediction, pipeline
+from transformers import AutoModelForSequenceClassification, EvalPrediction, Trainer, pipeline
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from sentiment import backbones
@@ -140,13 +140,19 @@ def test_validation_measures_equal_scikit_learns() -> None:
     assert measures["log_loss"] == pytest.approx(-np.log(shares[range(4), labels]).mean(), rel=1e-6)
 
 
-def test_every_epoch_holds_every_token_once_in_an_order_of_its_own(small: Change) -> None:
-    small()
+def untrained() -> tuple[Trainer, Dataset]:
+    """The Trainer of the workspace's choices before it has trained, and the train rows."""
     run_stages("prepare", "base", "tokenize")
     model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
     rows = load_from_disk("data/tokenized/train")
     params = train.section(train.load_params(), "train", train.TrainParams)
     trainer = train.make_trainer(model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    return trainer, rows
+
+
+def test_every_epoch_holds_every_token_once_in_an_order_of_its_own(small: Change) -> None:
+    small()
+    trainer, rows = untrained()
     loader = trainer.get_train_dataloader()
     first, second = ([batch["input_ids"] for batch in loader] for _ in range(2))
     assert sum(ids.numel() for ids in first) == sum(ids.numel() for ids in second) == sum(rows["length"])
@@ -157,11 +163,7 @@ def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeyp
     """As they are made for a GPU, or for a family that cannot be packed."""
     monkeypatch.setattr(backbones, "PACKABLE", ())
     small()
-    run_stages("prepare", "base", "tokenize")
-    model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
-    rows = load_from_disk("data/tokenized/train")
-    params = train.section(train.load_params(), "train", train.TrainParams)
-    trainer = train.make_trainer(model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    trainer, rows = untrained()
     assert isinstance(trainer._get_train_sampler(rows), LengthGroupedSampler)
     masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
     real = sum(float(mask.sum()) for mask in masks)
