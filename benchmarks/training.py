@@ -64,10 +64,12 @@ class Variant:
     Attributes:
         build: makes the Trainer, from the setting, the reviews of this round and all reviews.
         formulation: head or label_words: which token ids it reads.
+        frozen: whether only the two highest blocks learn, and the head.
     """
 
     build: Build
     formulation: str = "head"
+    frozen: bool = False
 
 
 def stock(setting: Setting, rows: Rows, model: Any, collate: Any) -> Trainer:
@@ -139,12 +141,13 @@ def stock_head(padding: bool | str, keep_pages: bool = False) -> Build:
     return build
 
 
-def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
+def ours(formulation: str = "head", without: str = "", frozen: bool = False, **train: Any) -> Build:
     """Give what makes the Trainer as `stages.train.main` does, with the choices of params.yaml.
 
     Args:
         formulation: head or label_words.
-        without: a means to leave out: allocator, vocabulary, packing or gelu.
+        without: a means to leave out: allocator, vocabulary, packing, gelu or prefix.
+        frozen: whether only the two highest blocks learn, and the head.
         train: other choices of the section `train`.
     """
 
@@ -155,7 +158,7 @@ def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
         from sentiment.backbones import load_tokenizer
         from sentiment.params import load_params, section
         from sentiment.vocabulary import compact_vocabulary
-        from stages.train import TrainParams, make_trainer
+        from stages.train import TrainParams, choose_what_learns, make_trainer
 
         if without == "allocator":
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
@@ -163,12 +166,18 @@ def ours(formulation: str = "head", without: str = "", **train: Any) -> Build:
             stack.enter_context(mock.patch.object(backbones, "PACKABLE", ()))
         if without == "gelu":
             stack.enter_context(mock.patch.object(backbones, "_fuse_gelu"))
+        if without == "prefix":
+            stack.enter_context(mock.patch("stages.train.reads_prefix_again", return_value=False))
         torch_setup.set_up_torch(setting.round, setting.threads, "cpu")
-        plain = {"epochs": 1, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1, "frozen_blocks": 0}
-        params = dataclasses.replace(section(load_params(), "train", TrainParams), **{**plain, **train})
         folder = Path(setting.model)
+        plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
+        blocks = frozen_blocks(backbones.load_config(folder)) if frozen else 0
+        params = dataclasses.replace(
+            section(load_params(), "train", TrainParams), **{**plain, "frozen_blocks": blocks, **train}
+        )
         asked = {**material.ASKED, "formulation": formulation}
         model, how = formulations.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
+        choose_what_learns(model, params)
         if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
         few = Dataset.from_list(rows)
@@ -189,14 +198,23 @@ VARIANTS = {
     "head, ours, whole vocabulary": Variant(ours(without="vocabulary")),
     "head, ours, padded, sorted by length": Variant(ours(without="packing")),
     "head, ours, six kernels for GELU": Variant(ours(without="gelu")),
+    "two blocks and head, ours": Variant(ours(frozen=True), frozen=True),
+    "two blocks and head, ours, all computed": Variant(ours(frozen=True, without="prefix"), frozen=True),
 }
 REFERENCE = "head, stock Trainer"  # what the ratios are to
 COLUMNS = ("texts", "variant", "seconds_per_step", "reviews_per_second", "tokens_per_second", "times_stock",
            "cpu_seconds", "useful_gflops", "of_peak", "memory_gb", "faults_per_step")  # fmt: skip
 
 
-def useful_flops(config: PreTrainedConfig, lengths: list[int]) -> float:
+def frozen_blocks(config: PreTrainedConfig) -> int:
+    """Give the number of blocks to freeze so that two learn; of a tiny model one less than all."""
+    return max(1, int(config.n_layer) - 2)
+
+
+def useful_flops(config: PreTrainedConfig, lengths: list[int], blocks: int) -> float:
     """Count the floating-point operations that a training step of a GPT-2 cannot do without.
+
+    Those of frozen blocks are none of them: their output can be kept.
 
     Two per weight and token in the matrix products of the blocks; in attention two for each of the pairs of a token
     and an earlier one or itself, in the scores and in the weighted sum. The backward pass needs twice the forward's.
@@ -204,7 +222,7 @@ def useful_flops(config: PreTrainedConfig, lengths: list[int]) -> float:
     tokens, pairs = sum(lengths), sum(length * (length + 1) // 2 for length in lengths)
     inner: int = config.n_inner or 4 * config.n_embd
     block = 2 * tokens * config.n_embd * (4 * config.n_embd + 2 * inner) + 4 * pairs * config.n_embd
-    return float(3 * config.n_layer * block)
+    return float(3 * blocks * block)
 
 
 def product_peak() -> float:
@@ -262,7 +280,8 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
             for batch in batches:
                 step(trainer, batch)
         lengths = [row["length"] for row in rows]
-        flops = useful_flops(cast("PreTrainedModel", trainer.model).config, lengths)
+        config = cast("PreTrainedModel", trainer.model).config
+        flops = useful_flops(config, lengths, config.n_layer - (frozen_blocks(config) if variant.frozen else 0))
     seconds = used["seconds"]
     return {
         **{name: value / setting.steps for name, value in used.items()},
@@ -270,13 +289,13 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "tokens_per_second": sum(lengths) / seconds,
         "useful_flops_per_second": flops / seconds,
         "peak_flops_per_second": peak,
+        "of_peak": flops / seconds / peak,
         "memory_gb": peak_memory(),
     }
 
 
 def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
     """Put the medians of all variants on all texts into rows, beside the reference."""
-    peak = max(r["peak_flops_per_second"] for some in results.values() for rounds in some.values() for r in rounds)
     rows = []
     for texts, variants in results.items():
         middle = {name: medians(rounds) for name, rounds in variants.items()}
@@ -292,7 +311,7 @@ def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[
                     "cpu_seconds": values["cpu_seconds"],
                     "system_seconds": values["system_seconds"],
                     "useful_gflops": values["useful_flops_per_second"] / 1e9,
-                    "of_peak": values["useful_flops_per_second"] / peak,
+                    "of_peak": values["of_peak"],
                     "memory_gb": values["memory_gb"],
                     "faults_per_step": values["faults"],
                 }

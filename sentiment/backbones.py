@@ -173,6 +173,13 @@ def freeze(model: PreTrainedModel, blocks: int | str) -> None:
         raise InputError("params.yaml: train.frozen_blocks: all leaves nothing to learn; freeze fewer blocks")
 
 
+def blocks_of(model: PreTrainedModel) -> torch.nn.ModuleList:
+    """Give the blocks of the backbone, from the lowest on."""
+    import torch
+
+    return next(module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList))
+
+
 def count_blocks(model: PreTrainedModel) -> int:
     """Count the blocks of the backbone."""
     return 1 + max(block_number(name) for name, _ in model.named_parameters())
@@ -220,10 +227,7 @@ def shorten_last_block(model: PreTrainedModel) -> None:
         model: one of PACKABLE, changed in place; its backbone then heeds the argument `places`, from
             `packing.hidden_at`. Weights and their names stay as they are.
     """
-    import torch
-
-    blocks = next(module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList))
-    last: Any = blocks[-1]
+    last: Any = blocks_of(model)[-1]
     last.forward = partial(_shortened, _LAST_BLOCKS[model.config.model_type], last)
 
 
@@ -335,6 +339,11 @@ def word_logits(model: PreTrainedModel, hidden: torch.Tensor, ids: torch.Tensor)
 def _dropouts(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
     """Collect every dropout setting that a config has; none where the config's own are kept."""
     return {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
+
+
+def has_dropout(config: PreTrainedConfig) -> bool:
+    """Say whether anything is dropped in training."""
+    return any(getattr(config, name, None) for name in _DROPOUTS)
 
 
 def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None) -> dict[str, Any]:

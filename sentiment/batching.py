@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Batcher = Callable[[Sequence[Sequence[int]]], dict[str, torch.Tensor]]
+States = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 
 
 def pad(ids: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, torch.Tensor]:
@@ -67,9 +68,14 @@ def prepare(model: PreTrainedModel, device: str) -> Batcher:
 class Collator:
     """Makes a batch of dataset rows with input_ids and label; a pickle-safe callable for data loaders."""
 
-    def __init__(self, batcher: Batcher) -> None:
-        """Remember what makes the batches."""
-        self.batcher = batcher
+    def __init__(self, batcher: Batcher, states: States | None = None) -> None:
+        """Remember what makes the batches.
+
+        Args:
+            batcher: joins token ids.
+            states: reads what else a batch holds of its rows, such as a `Prefix`.
+        """
+        self.batcher, self.states = batcher, states
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Join the rows, ordered by length, so that packed reviews of equal length are neighbours.
@@ -80,4 +86,5 @@ class Collator:
         """
         rows = sorted(rows, key=lambda row: len(row["input_ids"]))
         labels = torch.tensor([row["label"] for row in rows])
-        return {"labels": labels, **self.batcher([row["input_ids"] for row in rows])}
+        states = {} if self.states is None else self.states(rows)
+        return {"labels": labels, **self.batcher([row["input_ids"] for row in rows]), **states}

@@ -39,11 +39,14 @@ class Head:
         if "lengths" not in batch:
             logits: torch.Tensor = model(**batch).logits
             return logits
-        places = packing.starts(batch["lengths"])
-        if backbones.head_reads_last(model):  # the last that is no pad token, as in the padded model
-            real = batch["input_ids"] != model.config.pad_token_id
-            places = packing.places_of_highest((batch["position_ids"] + 1) * real, batch["lengths"])
-        return backbones.head_logits(model, packing.hidden_at(model, batch, places))
+        return backbones.head_logits(model, packing.hidden_at(model, batch, self.places(model, batch)))
+
+    def places(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Say which token of each review of a packed batch the head reads, int64 [reviews]."""
+        if not backbones.head_reads_last(model):
+            return packing.starts(batch["lengths"])
+        real = batch["input_ids"] != model.config.pad_token_id  # the last that is no pad token, as in the padded model
+        return packing.places_of_highest((batch["position_ids"] + 1) * real, batch["lengths"])
 
 
 @dataclass(frozen=True)
@@ -64,18 +67,21 @@ class LabelWords:
 
     def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the logits of a batch, as `Head.logits` does."""
-        asked = self._packed(model, batch) if "lengths" in batch else self._padded(model, batch)
+        if "lengths" in batch:
+            asked = packing.hidden_at(model, batch, self.places(model, batch))
+        else:
+            asked = self._padded(model, batch)
         ids = torch.tensor([token for group in self.words for token in group], device=asked.device)
         logits = torch.split(backbones.word_logits(model, asked, ids), [len(group) for group in self.words], 1)
         return torch.stack([group.logsumexp(1) for group in logits], 1)
 
-    def _packed(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Run the backbone on a packed batch; its output at the places asked about, [reviews, width]."""
+    def places(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Say which token of each review of a packed batch is asked about, int64 [reviews]."""
         values = batch["position_ids"] if self.mask_token_id is None else batch["input_ids"] == self.mask_token_id
-        return packing.hidden_at(model, batch, packing.places_of_highest(values.int(), batch["lengths"]))
+        return packing.places_of_highest(values.int(), batch["lengths"])
 
     def _padded(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Run the backbone on a padded batch, likewise."""
+        """Run the backbone on a padded batch; its output at the places asked about, [reviews, width]."""
         hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
         if self.mask_token_id is None:
             places = batch["attention_mask"].sum(1) - 1
@@ -97,7 +103,7 @@ class Features:
         return (hidden * mask).sum(1) / mask.sum(1)
 
 
-Formulation = Head | LabelWords | Features
+Formulation = Head | LabelWords
 
 
 def load(

@@ -13,7 +13,7 @@ from sentiment.batching import prepare
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from sentiment.formulations import Formulation
+    from sentiment.formulations import Features, Formulation
 
 
 TOKENS_PER_BATCH = 8192  # activations of GPT-2's width, 768, then need a quarter of a GB when packed; more is no faster
@@ -39,7 +39,7 @@ def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
 
 def score(
     model: PreTrainedModel,
-    formulation: Formulation,
+    formulation: Formulation | Features,
     ids: Sequence[Sequence[int]],
     batch_size: int,
     device: str,

@@ -26,14 +26,15 @@ from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment import adapters, backbones, formulations
+from sentiment import adapters, backbones, formulations, prefix
 from sentiment.adapters import LoraParams
-from sentiment.batching import Collator, Padder, prepare
+from sentiment.batching import Collator, Padder, States, prepare
 from sentiment.checkpoints import digests, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Formulation
 from sentiment.losses import ClassificationLoss, class_weights, resample
 from sentiment.names import FACTS, LABELS
+from sentiment.packing import Packer
 from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities
@@ -191,6 +192,11 @@ class FormulationTrainer(Trainer):
         return self.optimizer
 
 
+def reads_prefix_again(params: TrainParams) -> bool:
+    """Say whether frozen blocks would compute the same numbers again, in fp32 and outside compiled code."""
+    return params.epochs > 1 and params.frozen_blocks != 0 and params.precision == "fp32" and not params.compile
+
+
 def make_trainer(
     model: PreTrainedModel,
     formulation: Formulation,
@@ -213,9 +219,13 @@ def make_trainer(
     """
     labels = np.asarray(train["label"])
     loss = ClassificationLoss(class_weights(params.class_weights, labels), params.label_smoothing, params.focal_gamma)
+    batcher = prepare(model, device)
+    states: States | None = None
+    if isinstance(batcher, Packer) and reads_prefix_again(params):
+        file = SCRATCH / "prefix"
+        states, [train, validation] = prefix.compute(model, formulation, batcher, [train, validation], file)
     train = train.select(resample(labels, params.sampling, seed))
     steps = count_steps(len(train), params)
-    batcher = prepare(model, device)
     arguments = training_arguments(
         device,
         seed,
@@ -252,7 +262,7 @@ def make_trainer(
         args=arguments,
         train_dataset=train,
         eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
-        data_collator=Collator(batcher),
+        data_collator=Collator(batcher, states),
         compute_loss_func=loss,
         compute_metrics=validation_measures,
         callbacks=[

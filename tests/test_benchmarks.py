@@ -66,7 +66,7 @@ def test_useful_flops_are_those_that_torch_counts() -> None:
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(2, 20, dtype=torch.int64)).last_hidden_state.sum().backward()
     upper_half = 3 * config.n_layer * 2 * 4 * config.n_embd * (20 * 20 - 20 * 21 // 2)
-    assert training.useful_flops(config, [20, 20]) == pytest.approx(counter.get_total_flops() - upper_half)
+    assert training.useful_flops(config, [20, 20], config.n_layer) == pytest.approx(counter.get_total_flops() - upper_half)
 
 
 def test_a_child_that_fails_is_told() -> None:
