@@ -121,17 +121,20 @@ def medians(results: Sequence[Result]) -> dict[str, float]:
 
 
 @contextmanager
-def meter() -> Iterator[dict[str, float]]:
+def meter(whose: int = resource.RUSAGE_SELF) -> Iterator[dict[str, float]]:
     """Measure what happens in the context.
+
+    Args:
+        whose: this process's own use, or RUSAGE_CHILDREN: that of the processes which it has waited for.
 
     Yields:
         A mapping that holds afterwards: seconds; cpu_seconds, of all threads; system_seconds, the kernel's part of
         them; faults, the pages that the kernel had to find and clear.
     """
     used: dict[str, float] = {}
-    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    before, start = resource.getrusage(whose), time.perf_counter()
     yield used
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    seconds, after = time.perf_counter() - start, resource.getrusage(whose)
     system = after.ru_stime - before.ru_stime
     used["seconds"] = seconds
     used["cpu_seconds"] = after.ru_utime - before.ru_utime + system

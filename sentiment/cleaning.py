@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from sentiment.errors import InputError
 from sentiment.names import LABELS
@@ -142,6 +141,8 @@ def carve(rows: pd.DataFrame, size: float | int, seed: int) -> tuple[pd.DataFram
     Raises:
         InputError: there are too few rows of a label for both parts.
     """
+    from sklearn.model_selection import train_test_split  # half of the stage's start-up, and not all data is split here
+
     try:
         rest, part = train_test_split(np.arange(len(rows)), test_size=size, random_state=seed, stratify=rows["label"])
     except ValueError as error:

@@ -59,6 +59,15 @@ def test_preparing_measures_every_part(tmp_path: Path) -> None:
     assert all(row["measured"] in printed for row in result["rows"])
 
 
+def test_starting_sets_a_stage_beside_dvc(tmp_path: Path) -> None:
+    result, printed = run_small("starting", tmp_path)
+    stage, dvc = result["rows"]
+    assert (stage["command"], dvc["command"], dvc["times_dvc"]) == ("stage prepare", "dvc status", 1)
+    assert stage["times_dvc"] == pytest.approx(stage["seconds"] / dvc["seconds"])
+    assert stage["cpu_seconds"] > 0.1  # the child's, who imports pandas, not this process's
+    assert "stage prepare" in printed
+
+
 def test_useful_flops_are_those_that_torch_counts() -> None:
     """Torch counts a padding-free batch; it counts attention's whole square, of which the upper half is no use."""
     config = transformers.GPT2Config(vocab_size=50, n_embd=32, n_layer=3, n_head=2, attn_implementation="eager")
@@ -66,7 +75,9 @@ def test_useful_flops_are_those_that_torch_counts() -> None:
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(2, 20, dtype=torch.int64)).last_hidden_state.sum().backward()
     upper_half = 3 * config.n_layer * 2 * 4 * config.n_embd * (20 * 20 - 20 * 21 // 2)
-    assert training.useful_flops(config, [20, 20], config.n_layer) == pytest.approx(counter.get_total_flops() - upper_half)
+    assert training.useful_flops(config, [20, 20], config.n_layer) == pytest.approx(
+        counter.get_total_flops() - upper_half
+    )
 
 
 def test_a_child_that_fails_is_told() -> None:
