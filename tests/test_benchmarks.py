@@ -13,7 +13,7 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import harness, preparing, scoring, training
+from benchmarks import busy, harness, preparing, scoring, training
 from sentiment.params import read_yaml
 from tests.conftest import ROOT, TEXTS
 
@@ -66,6 +66,15 @@ def test_starting_sets_a_stage_beside_dvc(tmp_path: Path) -> None:
     assert stage["times_dvc"] == pytest.approx(stage["seconds"] / dvc["seconds"])
     assert stage["cpu_seconds"] > 0.1  # the child's, who imports pandas, not this process's
     assert "stage prepare" in printed
+
+
+def test_busy_measures_alone_and_beside_another_job(tmp_path: Path) -> None:
+    result, printed = run_small("busy", tmp_path)
+    for row in result["rows"]:
+        assert row["left"] == pytest.approx(row["tokens_per_second_busy"] / row["tokens_per_second_alone"])
+        assert (row["threads"], row["waiting"]) == (1, "passive")
+    assert "fair share" in " ".join(printed.split())
+    assert [busy.fair_share(threads, 2) for threads in (1, 2, 3)] == pytest.approx([1, 2 / 3, 1 / 2])
 
 
 def test_useful_flops_are_those_that_torch_counts() -> None:
