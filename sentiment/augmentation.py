@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -152,22 +152,22 @@ def edit(text: str, augmentation: Augmentation, rng: np.random.Generator) -> str
     return text[: spans[0][0]] + body + text[spans[-1][1] :]
 
 
-def augment(texts: Sequence[str], augmentation: Augmentation, seed: int) -> Iterator[list[str]]:
-    """Edit every text once per copy.
+def augment(texts: Sequence[str], augmentation: Augmentation, copy: int, seed: int) -> list[str]:
+    """Edit every text once.
 
     An edit is drawn from the seed, the number of the copy and the text itself, so it stays the same whatever other
     texts there are and in whatever order they stand.
 
     Args:
-        texts: the train reviews.
-        augmentation: how many copies, and the probabilities.
+        texts: train reviews.
+        augmentation: the probabilities.
+        copy: the number of the copy; each is edited in another way.
         seed: not negative.
 
-    Yields:
-        For each copy the edited texts, in the order of the texts.
+    Returns:
+        The edited texts, in the order of the texts.
     """
-    for copy in range(augmentation.copies):
-        yield [edit(text, augmentation, _generator(text, copy, seed)) for text in texts]
+    return [edit(text, augmentation, _generator(text, copy, seed)) for text in texts]
 
 
 def _generator(text: str, copy: int, seed: int) -> np.random.Generator:

@@ -10,22 +10,29 @@ from __future__ import annotations
 if __package__ != "stages":  # by path, this file would shadow the standard library's: stop before any import
     raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
 
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import datasets
-import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.table import MemoryMappedTable
 
 from sentiment.augmentation import Augmentation, augment
 from sentiment.backbones import load_config, load_tokenizer, max_positions
-from sentiment.encoding import Prompt, check_max_length, encode
+from sentiment.encoding import CHUNK, Prompt, check_max_length, encode
 from sentiment.errors import exit_on_input_error
 from sentiment.params import load_params, section
-from sentiment.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
+from sentiment.paths import BASE, PREPARED, SCRATCH, TOKENIZE_METRICS, TOKENIZED
 from sentiment.progress import say, timed
-from sentiment.tables import read_parquet, write_json
+from sentiment.tables import write_json
 from sentiment.verbalizer import label_word_ids, prompt_of
+
+SCHEMA = pa.schema({"id": pa.int64(), "input_ids": pa.list_(pa.int32()), "length": pa.int32(), "label": pa.int64()})
 
 
 @dataclass(frozen=True)
@@ -40,37 +47,54 @@ class TokenizeParams:
     augmentation: Augmentation
 
 
-def tokenize_split(
-    rows: pd.DataFrame, tokenizer: Any, facts: dict[str, Any], prompt: Prompt | None
-) -> tuple[pa.Table, dict[str, float]]:
-    """Encode one split.
+def read_reviews(file: Path, augmentation: Augmentation, copies: int, seed: int) -> Iterator[tuple[Any, list[str]]]:
+    """Read a split as often as there are to be copies, a few thousand rows at a time.
 
     Args:
-        rows: the prepared rows, with id, text and label.
+        file: the split in data/prepared.
+        augmentation: how copies are edited.
+        copies: how many; they follow the reviews themselves, and keep id and label.
+        seed: decides the edits.
+
+    Yields:
+        A record batch with id and label, and its texts.
+    """
+    for copy in range(copies + 1):
+        for batch in pq.ParquetFile(file).iter_batches(CHUNK, columns=["id", "text", "label"]):
+            texts: list[str] = batch["text"].to_pylist()
+            yield batch, texts if copy == 0 else augment(texts, augmentation, copy - 1, seed)
+
+
+def tokenize_split(
+    reviews: Iterable[tuple[Any, list[str]]], tokenizer: Any, facts: dict[str, Any], prompt: Prompt | None, folder: Path
+) -> dict[str, float]:
+    """Encode one split into an Arrow dataset, in memory that does not grow with it.
+
+    Args:
+        reviews: from `read_reviews`.
         tokenizer: the backbone's.
         facts: how texts are read; see `encode`.
         prompt: what stands around each text; None for the text alone.
+        folder: where to.
 
     Returns:
-        The table, and the split's tokens, mean_length (tokens) and truncated_share.
+        The split's tokens, mean_length (tokens) and truncated_share.
     """
-    ids: list[pa.Array] = []
-    truncated = 0
-    for encoded in encode(tokenizer, rows["text"].tolist(), facts, prompt):
-        ids.append(pa.array(encoded.ids, pa.list_(pa.int32())))
-        truncated += sum(encoded.truncated)
-    column = pa.chunked_array(ids)
-    lengths = pa.compute.list_value_length(column)
-    table = pa.table({"id": rows["id"], "input_ids": column, "length": lengths, "label": rows["label"]})
-    tokens = int(pa.compute.sum(lengths).as_py())
-    counts = {"tokens": tokens, "mean_length": tokens / len(rows), "truncated_share": truncated / len(rows)}
-    return table, counts
-
-
-def with_edited_copies(rows: pd.DataFrame, augmentation: Augmentation, seed: int) -> pd.DataFrame:
-    """Put the edited copies of train reviews behind the reviews themselves; a copy keeps id and label."""
-    copies = [rows.assign(text=texts) for texts in augment(rows["text"].tolist(), augmentation, seed)]
-    return pd.concat([rows, *copies])
+    rows = tokens = truncated = 0
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    file = SCRATCH / f"{folder.name}.arrow"
+    with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
+        for batch, texts in reviews:
+            [encoded] = encode(tokenizer, texts, facts, prompt)
+            ids = pa.array(encoded.ids, SCHEMA.field("input_ids").type)
+            lengths = pa.compute.list_value_length(ids)
+            writer.write(pa.record_batch([batch["id"], ids, lengths, batch["label"]], schema=SCHEMA))
+            rows, truncated = rows + len(texts), truncated + sum(encoded.truncated)
+            tokens += pa.compute.sum(lengths).as_py()
+    with file.open("rb") as written:  # datasets would take the file's time of change for what it is made of
+        content = hashlib.file_digest(written, "sha256").hexdigest()[:16]
+    datasets.Dataset(MemoryMappedTable.from_file(str(file)), fingerprint=content).save_to_disk(folder)
+    return {"tokens": tokens, "mean_length": tokens / rows, "truncated_share": truncated / rows}
 
 
 def main() -> None:
@@ -85,14 +109,15 @@ def main() -> None:
     if prompt is not None:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
-    for split in ("train", "validation"):
-        with timed(f"tokenizing {split}"):
-            rows = read_parquet(PREPARED / f"{split}.parquet")
-            if split == "train":
-                rows = with_edited_copies(rows, params.augmentation, all_params["seed"])
-            table, metrics[split] = tokenize_split(rows, tokenizer, asked, prompt)
-            datasets.Dataset(table).save_to_disk(TOKENIZED / split)
-        say(f"{split}: {metrics[split]['tokens']} tokens, {metrics[split]['truncated_share']:.1%} of the reviews cut")
+    try:
+        for split, copies in (("train", params.augmentation.copies), ("validation", 0)):
+            reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params["seed"])
+            with timed(f"tokenizing {split}"):
+                metrics[split] = tokenize_split(reviews, tokenizer, asked, prompt, TOKENIZED / split)
+            counts = metrics[split]
+            say(f"{split}: {counts['tokens']} tokens, {counts['truncated_share']:.1%} of the reviews cut")
+    finally:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
     write_json(TOKENIZE_METRICS, metrics)
 
 

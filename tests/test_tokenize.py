@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from datasets import load_from_disk
 from transformers import AutoTokenizer
 
 from sentiment.errors import InputError
+from stages import tokenize
 from tests.conftest import ROOT, run_stages
 
 Change = Callable[..., None]
@@ -80,6 +83,38 @@ def test_edited_copies_follow_the_train_reviews_and_no_others(small: Change, cha
     again = load_from_disk("data/tokenized/train")["input_ids"][:]
     assert again[: len(rows)] == plain
     assert again != ids
+
+
+def test_a_split_of_several_chunks_is_whole(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    small("gpt2")
+    run_stages("prepare", "base", "tokenize")
+    before = load_from_disk("data/tokenized/train").to_dict()
+    monkeypatch.setattr(tokenize, "CHUNK", 7)
+    run_stages("tokenize")
+    assert load_from_disk("data/tokenized/train").to_dict() == before
+    assert not Path(".dvc/tmp/scratch").exists()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_reviews(small: Change) -> None:
+    """As ids and texts in memory, 70,000 reviews more would take 100 MB and more."""
+    small("gpt2", **{"tokenize.max_length": 64})
+    run_stages("prepare", "base", "tokenize")
+    train = pd.read_parquet("data/prepared/train.parquet")
+    peaks = []
+    for times in (110, 990):  # 9,000 reviews and 79,000
+        pd.concat([train] * times).to_parquet("data/prepared/train.parquet", index=False, row_group_size=10_000)
+        shutil.rmtree("data/tokenized")
+        code = (
+            "from stages.tokenize import main; from benchmarks.harness import peak_memory; main(); print(peak_memory())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(float(done.stdout.split()[-1]))
+    assert len(load_from_disk("data/tokenized/train")) == 990 * len(train)
+    assert peaks[1] - peaks[0] < 0.05  # GB
 
 
 def test_a_length_beyond_the_model_is_refused(small: Change) -> None:
