@@ -64,17 +64,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="write one JSON object a line")
     add("--prefix", default="", help="what the names of the new columns begin with")
     add("--on-bad-rows", default="error", choices=("error", "drop"), help="rows without a text: stop, or leave out")
+    add_model_options(parser)
+    add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
+    add("--threads", type=count, help="CPU threads (default: torch's choice)")
+    add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the options that say which model is meant, for every command that loads one."""
+    add = parser.add_argument
     add("--model", default=str(FINETUNED), metavar="FOLDER", help=f"model folder (default: {FINETUNED})")
     add("--rev", help="take the folder from this git revision; kept below ~/.cache/sentiment")
     add("--repo", metavar="URL_OR_PATH", help="... of this repository")
     add("--remote", metavar="NAME", help="... and its files from this DVC remote")
-    add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
-    add("--threads", type=_count, help="CPU threads (default: torch's choice)")
-    add("--batch-size", type=_count, help="texts scored at once; no answer depends on it")
-    add("--chunk-rows", type=_count, help="rows read, sorted by length and written at once")
 
 
-def _count(word: str) -> int:
+def count(word: str) -> int:
     """Read a number of at least 1."""
     number = int(word)
     if number < 1:
@@ -110,7 +116,7 @@ def find_source(options: Options) -> Source:
         return _arguments(options.inputs)
     if len(options.inputs) > 1:
         raise InputError(f"{files[0]}: found beside other words; give texts alone, or one file, or - alone")
-    return _standard_input(options) if files == [STDIN] else _file(Path(files[0]), options.column)
+    return _standard_input(options) if files == [STDIN] else file_source(Path(files[0]), options.column)
 
 
 def _is_file(word: str) -> bool:
@@ -140,8 +146,8 @@ def _standard_input(options: Options) -> Source:
     return Source(name, options.format, chunks, again=False)
 
 
-def _file(path: Path, column: str) -> Source:
-    """Read a file.
+def file_source(path: Path, column: str) -> Source:
+    """Read a file of rows with a column of texts.
 
     Raises:
         InputError: it is not there, or of no known format.
@@ -327,22 +333,31 @@ def run(options: Options) -> None:
 
 
 def load(options: Options) -> Predictor:
-    """Set up torch as the stages do, and load the model."""
+    """Load the model that was asked for."""
+    which = (options.model, options.rev, options.repo, options.remote)
+    return load_model(*which, device=options.device, threads=options.threads, batch_size=options.batch_size)
+
+
+def load_model(
+    model: str,
+    rev: str | None,
+    repo: str | None,
+    remote: str | None,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    batch_size: int | None = None,
+) -> Predictor:
+    """Set up torch as the stages do, and load the model that the options of a command name."""
     import torch
 
     from sentiment.predictor import BATCH_SIZE, Predictor, check_device
     from sentiment.torch_setup import set_up_torch
 
-    check_device(options.device)
-    set_up_torch(0, options.threads or torch.get_num_threads(), options.device)
-    return Predictor.load(
-        options.model,
-        rev=options.rev,
-        repo=options.repo,
-        remote=options.remote,
-        device=options.device,
-        batch_size=options.batch_size or BATCH_SIZE,
-    )
+    check_device(device)
+    set_up_torch(0, threads or torch.get_num_threads(), device)
+    size = batch_size or BATCH_SIZE
+    return Predictor.load(model, rev=rev, repo=repo, remote=remote, device=device, batch_size=size)
 
 
 def predict(**choices: object) -> None:

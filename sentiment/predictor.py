@@ -146,14 +146,22 @@ class Predictor:
                 yield decide(positive, self.facts["threshold"], self.facts["abstain_below"])
             start += len(chunk)
 
-    def _positive(self, texts: list[str]) -> list[float]:
-        """Compute the probability of the positive label for each text."""
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Turn texts into token ids, as the model was trained to read them.
+
+        Raises:
+            InputError: names the first text that has none.
+        """
         prompt = prompt_of(self.tokenizer, self.facts)
         ids = [row for part in encode(self.tokenizer, texts, self.facts, prompt) for row in part.ids]
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")
-        logits = score(self.model, self.formulation, ids, self.batch_size, self.device)
+        return ids
+
+    def _positive(self, texts: list[str]) -> list[float]:
+        """Compute the probability of the positive label for each text."""
+        logits = score(self.model, self.formulation, self.encode(texts), self.batch_size, self.device)
         positive: list[float] = probabilities(logits, self.facts["temperature"]).tolist()
         return positive
 
