@@ -87,7 +87,7 @@ class LabelWords:
             places = batch["attention_mask"].sum(1) - 1
         else:
             places = (batch["input_ids"] == self.mask_token_id).int().argmax(1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), places]
+        return hidden[torch.arange(hidden.shape[0], device=hidden.device), places]  # len() would fix it in an export
 
 
 @dataclass(frozen=True)
