@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from sentiment import predict
+from sentiment import exporting, predict
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.params import load_params
 from sentiment.paths import METRICS, PARAMS, REPORTS
@@ -115,6 +115,9 @@ def parse() -> argparse.Namespace:
     predicting = commands.add_parser("predict", help=predict.predict.__doc__, description=predict.__doc__)
     predict.add_options(predicting)
     predicting.set_defaults(command=predict.predict)
+    exported = commands.add_parser("export", help=exporting.export.__doc__, description=exporting.export.__doc__)
+    exporting.add_options(exported)
+    exported.set_defaults(command=exporting.export)
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
     actions = recipe.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help=list_recipes.__doc__).set_defaults(command=list_recipes)
