@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from sentiment import exporting, predict
+from sentiment import exporting, predict, serve
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.params import load_params
 from sentiment.paths import METRICS, PARAMS, REPORTS
@@ -105,6 +107,13 @@ def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.set_defaults(command=diff, how="sketches", form="table")
 
 
+def add_command(commands: Any, name: str, command: Callable[..., None], module: Any) -> None:
+    """Declare a command that has a module of its own, with options and a text about it."""
+    parser = commands.add_parser(name, help=command.__doc__, description=module.__doc__)
+    module.add_options(parser)
+    parser.set_defaults(command=command)
+
+
 def parse() -> argparse.Namespace:
     """Read the command line; `command` becomes the function to call, `name` its argument where it has one."""
     parser = argparse.ArgumentParser(prog="python -m sentiment", description=__doc__)
@@ -112,12 +121,9 @@ def parse() -> argparse.Namespace:
     for name, command in {"check": check, "show": show}.items():
         commands.add_parser(name, help=command.__doc__).set_defaults(command=command)
     add_diff(commands)
-    predicting = commands.add_parser("predict", help=predict.predict.__doc__, description=predict.__doc__)
-    predict.add_options(predicting)
-    predicting.set_defaults(command=predict.predict)
-    exported = commands.add_parser("export", help=exporting.export.__doc__, description=exporting.export.__doc__)
-    exporting.add_options(exported)
-    exported.set_defaults(command=exporting.export)
+    add_command(commands, "predict", predict.predict, predict)
+    add_command(commands, "serve", serve.serve, serve)
+    add_command(commands, "export", exporting.export, exporting)
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
     actions = recipe.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help=list_recipes.__doc__).set_defaults(command=list_recipes)

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.errors import InputError
+from sentiment.model_options import ModelOptions, add_model_options, count, load
 from sentiment.names import FACTS, LABELS
 from sentiment.paths import PREPARED
-from sentiment.predict import add_model_options, count, file_source, load_model
+from sentiment.predict import file_source
 from sentiment.progress import say, timed
 
 if TYPE_CHECKING:
@@ -35,20 +36,15 @@ LARGEST_DIFFERENCE = 1e-3  # of a probability; sums in another order make 1e-6, 
 TRUTH = {word: number for number, label in enumerate(LABELS) for word in (str(number), label)}
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
     """What was asked for on the command line; `add_options` says what each word means."""
 
-    model: str
-    rev: str | None
-    repo: str | None
-    remote: str | None
     output: Path
     int8: bool
     texts: Path
     column: str
     limit: int | None
-    threads: int | None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +56,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--texts", type=Path, default=texts, metavar="FILE", help=f"texts to compare answers on (default: {texts})")
     add("--column", default="text", help="the column that holds them (default: text); labels stand in `label`")
     add("--limit", type=count, metavar="N", help="compare on the first N texts alone")
-    add("--threads", type=count, help="CPU threads (default: torch's choice)")
 
 
 def export(**choices: object) -> None:
@@ -77,7 +72,7 @@ def run(options: Options) -> None:
     check_installed()
     check_output(options.output)
     texts, labels = read_texts(options.texts, options.column, options.limit)
-    predictor = load_model(options.model, options.rev, options.repo, options.remote, threads=options.threads)
+    predictor = load(options)
     with tempfile.TemporaryDirectory(prefix=f".{options.output.name}-", dir=options.output.parent) as aside:
         folder = Path(aside) / options.output.name
         with timed(f"exporting {options.model}"):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sentiment.errors import InputError, allowed
-from sentiment.paths import FINETUNED
+from sentiment.model_options import ModelOptions, add_model_options, add_scoring_options, count, load
 from sentiment.progress import say
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "mo
 _FILE_NAME = re.compile(r"\S*\.(csv|tsv|jsonl|parquet|json|txt|xlsx?|gz|zip)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
     """What was asked for on the command line; `add_options` says what each word means."""
 
     inputs: list[str]
@@ -44,13 +44,6 @@ class Options:
     json: bool
     prefix: str
     on_bad_rows: str
-    model: str
-    rev: str | None
-    repo: str | None
-    remote: str | None
-    device: str
-    threads: int | None
-    batch_size: int | None
     chunk_rows: int | None
 
 
@@ -65,27 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--prefix", default="", help="what the names of the new columns begin with")
     add("--on-bad-rows", default="error", choices=("error", "drop"), help="rows without a text: stop, or leave out")
     add_model_options(parser)
-    add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
-    add("--threads", type=count, help="CPU threads (default: torch's choice)")
-    add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    add_scoring_options(parser)
     add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
-
-
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options that say which model is meant, for every command that loads one."""
-    add = parser.add_argument
-    add("--model", default=str(FINETUNED), metavar="FOLDER", help=f"model folder (default: {FINETUNED})")
-    add("--rev", help="take the folder from this git revision; kept below ~/.cache/sentiment")
-    add("--repo", metavar="URL_OR_PATH", help="... of this repository")
-    add("--remote", metavar="NAME", help="... and its files from this DVC remote")
-
-
-def count(word: str) -> int:
-    """Read a number of at least 1."""
-    number = int(word)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {number}, must be at least 1")
-    return number
 
 
 @dataclass(frozen=True)
@@ -330,34 +304,6 @@ def run(options: Options) -> None:
         left_out = answer(source, load(options), writer, options, total)
     if left_out:
         say(f"rows left out:\n  {left_out}")
-
-
-def load(options: Options) -> Predictor:
-    """Load the model that was asked for."""
-    which = (options.model, options.rev, options.repo, options.remote)
-    return load_model(*which, device=options.device, threads=options.threads, batch_size=options.batch_size)
-
-
-def load_model(
-    model: str,
-    rev: str | None,
-    repo: str | None,
-    remote: str | None,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    batch_size: int | None = None,
-) -> Predictor:
-    """Set up torch as the stages do, and load the model that the options of a command name."""
-    import torch
-
-    from sentiment.predictor import BATCH_SIZE, Predictor, check_device
-    from sentiment.torch_setup import set_up_torch
-
-    check_device(device)
-    set_up_torch(0, threads or torch.get_num_threads(), device)
-    size = batch_size or BATCH_SIZE
-    return Predictor.load(model, rev=rev, repo=repo, remote=remote, device=device, batch_size=size)
 
 
 def predict(**choices: object) -> None:

@@ -152,7 +152,13 @@ def test_nothing_is_left_that_only_works_on_this_machine() -> None:
         text = file.read_text(encoding="utf-8")
         assert "sys.path" not in text, file
         assert "PYTHONPATH" not in text, file
-    for name in ("requirements.txt", "requirements-onnx.txt", "requirements-dev.txt", "constraints.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-serve.txt",
+        "requirements-onnx.txt",
+        "requirements-dev.txt",
+        "constraints.txt",
+    ):
         lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0] not in "#-"]
         assert lines
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), name
