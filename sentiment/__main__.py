@@ -85,6 +85,23 @@ def diff(first: str, second: str, repo: str, remote: str | None, how: str, form:
         say(f"{picture}: the change of each layer")
 
 
+def release(version: str, stage: str | None, remote: str | None) -> None:
+    """Tag the commit as a version of the model, once others can pull it; or bring a version to a stage."""
+    from sentiment.release import release
+
+    tags = release(version, stage, remote)
+    say(f"tagged {', '.join(tags)}; to publish: git push origin {shlex.join(tags)}")
+
+
+def add_release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command `release`."""
+    parser = commands.add_parser("release", help=release.__doc__, description=release.__doc__)
+    parser.add_argument("version", metavar="VERSION", help="v and a semantic version, such as v1.2.0")
+    parser.add_argument("--stage", help="bring it to this stage too, such as prod; or a version that there is")
+    parser.add_argument("--remote", help="name of the DVC remote that must hold the model; the default one otherwise")
+    parser.set_defaults(command=release)
+
+
 def add_diff(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the command `diff`."""
     parser = commands.add_parser("diff", help=diff.__doc__, description=f"{diff.__doc__} Weights are not downloaded.")
@@ -124,6 +141,7 @@ def parse() -> argparse.Namespace:
     add_command(commands, "predict", predict.predict, predict)
     add_command(commands, "serve", serve.serve, serve)
     add_command(commands, "export", exporting.export, exporting)
+    add_release(commands)
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
     actions = recipe.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help=list_recipes.__doc__).set_defaults(command=list_recipes)

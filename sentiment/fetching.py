@@ -20,6 +20,7 @@ from sentiment.errors import InputError, allowed
 from sentiment.facts import differing, read_facts
 from sentiment.names import FACTS
 from sentiment.progress import say
+from sentiment.revisions import remotes
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,16 @@ def _opened(repo: str | None, rev: str | None, remote: str | None) -> Iterator[A
     try:
         # without a revision a local repository would show what lies in its folders, committed or not
         here = repo is None or Path(repo).is_dir()
-        yield DVCFileSystem(repo, rev=rev or ("HEAD" if here else None), remote=remote)
+        config = remotes(repo or ".") if here else None
+        yield DVCFileSystem(repo, rev=rev or ("HEAD" if here else None), remote=remote, config=config)
     except RevError as error:
         raise InputError(f"{where}: {error}; give a branch, a tag or a commit") from error
     except CloneError as error:
         raise InputError(f"{repo}: no git repository can be read there: {_reason(error)}") from error
     except RemoteNotFoundError as error:
         raise InputError(f"{where}: no DVC remote {remote}; `dvc remote list` shows those it has") from error
+    except ImportError as error:
+        raise InputError(f"{where}: {error}, for example by `pip install`") from error
     except (DvcException, DataIndexDirError, OSError) as error:
         raise InputError(
             f"{where}: {_reason(error)}; is the model pushed (`dvc push`), and can the remote be reached from here?"

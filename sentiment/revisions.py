@@ -173,7 +173,7 @@ def _open(repo: str, revision: str, remote: str | None) -> Any:
     from dvc.scm import RevError
 
     try:
-        config = _remotes(repo) if Path(repo).exists() else None
+        config = remotes(repo) if Path(repo).exists() else None
         fs = DVCFileSystem(repo, rev=revision, remote=remote, config=config)
         held = fs.repo
     except RevError as error:
@@ -192,7 +192,7 @@ def _open(repo: str, revision: str, remote: str | None) -> Any:
     return fs
 
 
-def _remotes(repo: str) -> dict[str, Any]:
+def remotes(repo: str) -> dict[str, Any]:
     """Read the remotes as they are known now: a revision may be older than the remote that its files went to."""
     from dvc.repo import Repo
 

@@ -1,0 +1,388 @@
+"""Folder, SSH and S3 remotes: pushed, pulled, read in place, damaged, cut off; and the table of the README."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from sentiment.params import read_yaml
+from tests.conftest import ROOT
+from tests.test_end_to_end import Project
+from tests.test_fetching import digest
+from tests.test_release import MODEL, contents, copied, finished, train_again
+
+pytestmark = pytest.mark.slow
+
+SECRET = "no-one-may-read-this"
+SHARD = "model-score.safetensors"
+
+
+class Remote(ABC):
+    """A DVC remote, and what lies there as seen past DVC.
+
+    Attributes:
+        url: its address.
+        settings: what git may know of it.
+        secrets: what git may not.
+    """
+
+    settings: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def join(self, project: Project, tracked: bool = True) -> None:
+        """Tell a project of it: what git may know once, the secrets in every clone."""
+        if tracked:
+            project.run("dvc", "remote", "add", "-q", "-f", "-d", "storage", self.url)
+            for option, value in {"verify": "true", **self.settings}.items():
+                project.run("dvc", "remote", "modify", "storage", option, value)
+            project.commit("remote")
+        for option, value in self.secrets.items():
+            project.run("dvc", "remote", "modify", "--local", "storage", option, value)
+
+    @abstractmethod
+    def objects(self) -> dict[str, Any]:
+        """MD5 of each object to something that changes whenever the object is sent."""
+
+    @abstractmethod
+    def put(self, md5: str, content: bytes) -> None:
+        """Overwrite an object."""
+
+    @abstractmethod
+    def lose(self, md5: str) -> None:
+        """Delete an object."""
+
+
+class Folder(Remote):
+    """A folder of this machine."""
+
+    def __init__(self, url: str, path: Path) -> None:
+        super().__init__(url)
+        self.path = path
+
+    def objects(self) -> dict[str, Any]:
+        files = [file for file in self.path.rglob("files/md5/*/*") if len(file.stem) == 30]
+        return {file.parent.name + file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+    def put(self, md5: str, content: bytes) -> None:
+        self.lose(md5)
+        (self.path / "files/md5" / md5[:2] / md5[2:]).write_bytes(content)
+
+    def lose(self, md5: str) -> None:
+        (self.path / "files/md5" / md5[:2] / md5[2:]).unlink()
+
+
+class Ssh(Folder):
+    """A folder that a server gives out over SFTP to the holder of a key."""
+
+    settings = {"allow_agent": "false"}
+
+    def __init__(self, url: str, path: Path, key: Path) -> None:
+        super().__init__(url, path)
+        self.secrets = {"keyfile": str(key)}
+
+
+class Bucket(Remote):
+    """A bucket of a server that speaks S3 and keeps every version of an object."""
+
+    secrets = {"access_key_id": f"{SECRET}-id", "secret_access_key": SECRET}
+
+    def __init__(self, port: str, name: str) -> None:
+        super().__init__(f"s3://{name}/deep")
+        self.settings = {"endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1"}
+        self.name = name
+        keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+        self.client = boto3.client("s3", endpoint_url=self.settings["endpointurl"], **keys)
+        self.client.create_bucket(Bucket=name)
+        self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+    def objects(self) -> dict[str, Any]:
+        found: dict[str, list[str]] = {}
+        for version in self.client.list_object_versions(Bucket=self.name).get("Versions", []):
+            found.setdefault("".join(version["Key"].split("/")[-2:]), []).append(version["VersionId"])
+        return found
+
+    def put(self, md5: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=f"deep/files/md5/{md5[:2]}/{md5[2:]}", Body=content)
+
+    def lose(self, md5: str) -> None:
+        self.client.delete_object(Bucket=self.name, Key=f"deep/files/md5/{md5[:2]}/{md5[2:]}")
+
+
+@contextmanager
+def serving(*words: str) -> Iterator[str]:
+    """Start a server of `tests.servers`; give its port."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.servers", *words],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdin
+    assert server.stdout
+    with server:
+        port = server.stdout.readline().strip()
+        assert port
+        yield port
+        server.stdin.close()
+
+
+@pytest.fixture(scope="module", params=["folder", "ssh", "s3"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Remote]]:
+    """Give an empty remote of a name, of each kind in turn."""
+    root = tmp_path_factory.mktemp(request.param)
+    if request.param == "folder":
+        yield lambda name: Folder(str(root / name), root / name)
+    elif request.param == "s3":
+        with serving("s3") as port:
+            yield lambda name: Bucket(port, name)
+    else:
+        (root / "served").mkdir()
+        with serving("ssh", str(root / "served")) as port:
+            yield lambda name: Ssh(f"ssh://me@127.0.0.1:{port}/{name}", root / "served" / name, root / "user_key")
+
+
+@pytest.fixture(scope="module")
+def source(tiny_models: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished project; tests work on copies."""
+    project = finished(tmp_path_factory.mktemp("remotes"), tiny_models("gpt2"))
+    (project.folder.parent / "storage").mkdir()
+    return project
+
+
+@pytest.fixture
+def project(source: Project, tmp_path: Path) -> Project:
+    """A finished project of the test's own."""
+    return copied(source, tmp_path)
+
+
+def clone_of(project: Project, name: str, remote: Remote) -> Project:
+    """A clone on a machine of its own, which knows the secrets."""
+    folder = project.folder.parent / name
+    project.run("git", "clone", "-q", ".", str(folder))
+    clone = Project(folder, folder.parent / f"home of {name}")
+    clone.environment["XDG_CACHE_HOME"] = str(folder.parent / f"home of {name}")
+    remote.join(clone, tracked=False)
+    return clone
+
+
+def everything(project: Project) -> dict[str, bytes]:
+    """The bytes of all outs of the pipeline by path."""
+    outs = [out for stage in read_yaml(project.folder / "dvc.yaml")["stages"].values() for out in stage["outs"]]
+    paths = [path for out in outs for path in (project.folder / out, *(project.folder / out).rglob("*"))]
+    return {str(path.relative_to(project.folder)): path.read_bytes() for path in paths if path.is_file()}
+
+
+def held(project: Project) -> set[str]:
+    """The MD5 of the objects in a project's cache."""
+    return {file.parent.name + file.name for file in (project.folder / ".dvc/cache/files/md5").glob("*/*")}
+
+
+def test_what_is_pushed_once_is_pulled_elsewhere_and_released(project: Project, place: Callable[[str], Remote]) -> None:
+    remote = place("round-trip")
+    remote.join(project)
+    refused = project.run("python", "-m", "sentiment", "release", "v1.0.0", fails=True)
+    assert "1 problem(s)\n  not on the remote storage: data/predictions/" in refused
+    assert "files pushed" in project.run("dvc", "push")
+    sent = remote.objects()
+    assert set(sent) == held(project)
+    assert len(sent) > 20
+    assert "in sync" in project.run("dvc", "status", "-c")
+    assert "Everything is up to date" in project.run("dvc", "push")
+    project.run("python", "-m", "sentiment", "release", "v1.0.0")
+    assert remote.objects() == sent
+
+    clone = clone_of(project, "clone", remote)
+    clone.run("dvc", "pull", "-q")
+    assert everything(clone) == everything(project)
+    assert "up to date" in clone.run("dvc", "status")
+
+
+def test_secrets_stay_out_of_git(project: Project, place: Callable[[str], Remote]) -> None:
+    remote = place("secrets")
+    remote.join(project)
+    known = project.run("git", "log", "-p", "--all") + project.run("git", "diff", "HEAD")
+    local = (project.folder / ".dvc/config.local").read_text() if remote.secrets else ""
+    for option, value in remote.secrets.items():
+        assert f"{option} = {value}" in local
+        assert option not in known
+        assert value not in known
+    assert project.dirty() == ""
+
+
+def test_models_are_asked_and_compared_where_they_lie(project: Project, place: Callable[[str], Remote]) -> None:
+    """In a clone with an empty cache; the first model is older than the remote that its files went to."""
+    first = project.run("git", "rev-parse", "HEAD").strip()
+    text = "A fine film, and never dull."
+    here = project.run("python", "-m", "sentiment", "predict", "--json", text)
+    remote = place("read")
+    remote.join(project)
+    before = load_file(project.folder / MODEL / SHARD)["score.weight"]
+    save_file({"score.weight": before + np.float32(0.25)}, project.folder / MODEL / SHARD)
+    train_again(project)
+    project.run("dvc", "push", "-q", "--all-commits")
+
+    clone = clone_of(project, "clone", remote)
+    words = ("--rev", first, "--remote", "storage", "--json", text)
+    there = clone.run("python", "-m", "sentiment", "predict", *words)
+    answers = [json.loads(output.splitlines()[-1]) for output in (here, there)]
+    assert answers[1]["probability_positive"] == answers[0]["probability_positive"]
+    assert answers[1]["model_revision"] == first
+    compared = clone.run("python", "-m", "sentiment", "diff", first, "main", "--exact", "--json", "--remote", "storage")
+    [change] = [block for block in json.loads(compared[compared.index("{") :])["blocks"] if block["state"] == "changed"]
+    assert change["name"] == "score"
+    assert change["norm"] == pytest.approx(0.25 * before.size**0.5, rel=1e-5)
+    assert held(clone) == set()
+
+
+def test_without_credentials_the_remote_says_no(project: Project, place: Callable[[str], Remote]) -> None:
+    remote = place("closed")
+    remote.join(project)
+    project.run("dvc", "push", "-q")
+    if remote.secrets:
+        clone = clone_of(project, "clone", remote)
+        (clone.folder / ".dvc/config.local").unlink()
+        clone.run("dvc", "pull", fails=True)
+        asked = clone.run("python", "-m", "sentiment", "predict", "--rev", "HEAD", "Fine.", fails=True)
+        compared = clone.run("python", "-m", "sentiment", "diff", "HEAD", "HEAD:models/base", "--exact", fails=True)
+        released = clone.run("python", "-m", "sentiment", "release", "v1.0.0", fails=True)
+        assert "the remote by default does not say what it holds" in released
+        for output in (asked, compared, released):
+            assert "error: " in output
+            assert "Traceback" not in output
+
+
+def test_damage_and_loss_are_told(project: Project, place: Callable[[str], Remote]) -> None:
+    remote = place("damage")
+    remote.join(project)
+    project.run("dvc", "push", "-q")
+    shard = digest((project.folder / MODEL / SHARD).read_bytes())
+    remote.put(shard, b"damaged")
+    clone = clone_of(project, "clone", remote)
+    assert "failed to" in clone.run("dvc", "pull", fails=True)
+    assert not (clone.folder / MODEL / SHARD).exists()
+    told = clone.run("python", "-m", "sentiment", "predict", "--rev", "HEAD", "Fine.", fails=True)
+    assert f"({SHARD}: changed)" in told
+
+    careless = clone_of(project, "careless", remote)
+    careless.run("dvc", "remote", "modify", "storage", "verify", "false")
+    careless.run("dvc", "pull", "-q")  # why the README says: verify true
+    assert (careless.folder / MODEL / SHARD).read_bytes() == b"damaged"
+    told = careless.run("python", "-m", "sentiment", "predict", "Fine.", fails=True)
+    assert f"({SHARD}: changed)" in told
+
+    remote.lose(shard)
+    clone = clone_of(project, "later", remote)
+    assert SHARD in clone.run("dvc", "pull", fails=True)
+    told = clone.run("python", "-m", "sentiment", "release", "v1.0.0", fails=True)
+    assert f"not on the remote storage: {MODEL}/{SHARD}" in told
+
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+
+event, folder, left = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+seen = set()
+
+def watch(name, details):
+    if name == event:
+        path = Path(os.fsdecode(details[event == "os.rename"])) if not isinstance(details[0], int) else Path()
+        if path.is_relative_to(folder) and len(path.name) == 30:  # an object, and no list of a folder's files
+            seen.add(path)
+            if len(seen) > left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+from dvc.cli import main
+main(sys.argv[4:])
+"""
+
+
+def die(project: Project, event: str, left: int, *words: str) -> None:
+    """Run dvc one file at a time until it begins with the file after `left` objects of its cache, and kill it then."""
+    cache = project.folder / ".dvc/cache/files/md5"
+    command = [sys.executable, "-c", DYING, event, str(cache), str(left), *words, "-j", "1"]
+    result = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, check=False)
+    assert result.returncode == -signal.SIGKILL, result.stderr.decode()
+
+
+def test_a_push_goes_on_where_it_was_killed(project: Project, place: Callable[[str], Remote]) -> None:
+    remote = place("cut-push")
+    remote.join(project)
+    die(project, "open", 9, "push")
+    arrived = remote.objects()
+    assert len([md5 for md5 in arrived if not md5.endswith(".dir")]) == 9
+    missing = held(project) - set(arrived)
+    assert f"{len(missing)} files pushed" in project.run("dvc", "push")
+    after = remote.objects()
+    assert set(after) == held(project)
+    assert {md5: after[md5] for md5 in arrived} == arrived
+
+
+def test_a_pull_goes_on_where_it_was_killed(project: Project, place: Callable[[str], Remote]) -> None:
+    """The remote loses what has arrived before the pull goes on."""
+    remote = place("cut-pull")
+    remote.join(project)
+    project.run("dvc", "push", "-q")
+    clone = clone_of(project, "clone", remote)
+    die(clone, "os.rename", 9, "pull", MODEL)
+    arrived = {md5 for md5 in held(clone) if len(md5) == 32}
+    model = {digest(content) for content in contents(project.folder / MODEL).values()}
+    assert len(arrived) == 9
+    assert arrived < model
+    for md5 in arrived:
+        remote.lose(md5)
+    clone.run("dvc", "pull", "-q", MODEL)
+    assert contents(clone.folder / MODEL) == contents(project.folder / MODEL)
+
+
+TABLE = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "dvc remote add" in line]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[line.strip("| ").split(" |")[0] for line in TABLE])
+def test_the_commands_of_the_readme_are_taken_by_dvc(row: str, tmp_path: Path) -> None:
+    """DVC knows each address and option, whether the package for it is installed or not."""
+    (tmp_path / "scratch").mkdir()
+    scratch = Project(tmp_path / "scratch", tmp_path / "home")
+    scratch.run("git", "init", "-q")
+    scratch.run("dvc", "init", "-q")
+    scratch.run("git", "add", ".")
+    commands = re.findall(r"`(dvc remote [^`]+)`", row)
+    for command in [*commands, "dvc remote modify storage verify true"]:
+        scratch.run(*command.split())
+    assert "not a valid" in scratch.run("dvc", "remote", "modify", "storage", "no_such_option", "x", fails=True)
+    assert "storage" in scratch.run("dvc", "remote", "list")
+    scratch.run("git", "add", ".")
+    tracked = scratch.run("git", "diff", "--cached")
+    for command in commands:
+        option, value = command.split()[-2:]
+        assert (f"{option} = {value}" in tracked) == ("modify storage" in command)
+
+
+def test_the_readme_names_every_kind_of_remote() -> None:
+    schemes = {re.search(r"-d storage (\w*)", row)[1] for row in TABLE}  # type: ignore[index]
+    assert schemes == {"", "ssh", "s3", "gs", "azure", "https"}
+    extras = set(re.findall(r"`(dvc-\w+)`", "".join(TABLE)))
+    pinned = {line.split("==")[0] for line in (ROOT / "requirements-dev.txt").read_text().splitlines()}
+    assert {"dvc-ssh", "dvc-s3"} == extras & pinned
