@@ -140,7 +140,7 @@ def current(repo: Any, _remote: str | None) -> list[str]:
     """Refuse a dvc.lock that does not describe what lies here."""
     state = repo.status(check_updates=False)
     changes = [f"{stage}: {change}" for stage, found in state.items() for change in _changes(found)]
-    hint = "`dvc pull` brings what is deleted, `dvc repro` makes what else has changed; then commit dvc.lock"
+    hint = "`dvc pull` brings what is not here, `dvc repro` makes what has changed; then commit dvc.lock"
     return [f"dvc.lock does not say what lies here: {_some(changes)}; {hint}"] if changes else []
 
 

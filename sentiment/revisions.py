@@ -104,6 +104,8 @@ class Revision:
             ) from error
         except DataIndexDirError as error:
             raise InputError(f"{self.title}: the list of the files of {self.folder} {self._missing()}") from error
+        except ImportError as error:  # the package for the remote's kind
+            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
         every: dict[str, str | None] = {Path(info["name"]).name: info.get("md5") for info in infos}
         files = {name: md5 for name, md5 in every.items() if name.endswith(".safetensors") or name == SKETCHES}
         if not files.keys() - {SKETCHES}:
@@ -137,6 +139,8 @@ class Revision:
             stream = cast("BinaryIO", self.fs.open(f"{self.folder}/{name}"))
         except FileNotFoundError as error:
             raise InputError(f"{self.title}: {self.folder}/{name} {self._missing()}") from error
+        except ImportError as error:  # the package for the remote's kind
+            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
         if stream.seekable():
             return stream
         with stream:  # git's own objects are compressed as a whole

@@ -403,6 +403,17 @@ def test_a_lost_list_of_files_is_said(project: Path) -> None:
         at("before", "after", "hashes")
 
 
+@pytest.mark.parametrize("lists", [False, True])
+def test_a_remote_whose_package_is_not_installed_is_said(lists: bool, project: Path) -> None:
+    """Whether it is asked for the list of the files or, where the cache has that, for a file."""
+    run(project, "dvc", "remote", "add", "cloud", "gs://bucket/models")
+    if lists:
+        run(project, "dvc", "fetch", "-q", "--all-commits")
+        keep(project / ".dvc/cache", is_list)
+    with pytest.raises(InputError, match=r"before: gs is supported, but requires 'dvc-gs' to be installed"):
+        at("before", "after", "exact", remote="cloud")
+
+
 def test_a_place_without_a_repository_is_said(models: dict[str, Path], home: Path, tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=f"{place}: cannot be opened as a DVC repository"):

@@ -187,3 +187,10 @@ def test_another_repository_by_path_and_by_address_and_a_folder_that_git_keeps(
 def test_what_cannot_be_had_is_told(asked: dict[str, str], told: str, registry: Registry) -> None:
     with pytest.raises(InputError, match=told):
         fetch_model(**{"folder": MODEL, **asked})
+
+
+def test_a_remote_whose_package_is_not_installed_is_told(registry: Registry) -> None:
+    """It is younger than the revision, too."""
+    registry.run("dvc", "remote", "add", "cloud", "gs://bucket/models")
+    with pytest.raises(InputError, match=r"gs is supported, but requires 'dvc-gs' to be installed"):
+        fetch_model(MODEL, rev="v1", remote="cloud")
