@@ -165,7 +165,8 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
     except NoRemoteError:
         return ["no DVC remote to pull from; `dvc remote add -d storage URL` adds one, or name yours: --remote NAME"]
     except Exception as error:  # each kind of storage has errors of its own
-        return [f"the remote {remote or 'by default'} does not say what it holds: {error}"]
+        asked = f"the remote {remote}" if remote else "the default remote"
+        return [f"{asked} does not say what it holds: {error}"]
     missing = state["not_in_remote"]
     return [f"not on the remote {where}: {_some(missing)}; `dvc push -r {where}` sends it"] if missing else []
 

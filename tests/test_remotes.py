@@ -309,7 +309,7 @@ def test_without_credentials_nothing_is_read_and_each_command_says_so(
         fetch_model(MODEL)
     with pytest.raises(InputError, match="neither in the cache nor in the default remote"):
         compare("HEAD", "HEAD:models/base", ".", None, "exact")
-    with pytest.raises(InputError, match=r"the remote by default does not say what it holds|not on the remote storage"):
+    with pytest.raises(InputError, match=r"the default remote does not say what it holds|not on the remote storage"):
         release("v1.0.0")
 
 
