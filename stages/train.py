@@ -29,7 +29,7 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment import adapters, backbones, formulations, prefix
 from sentiment.adapters import LoraParams
 from sentiment.batching import Collator, Padder, States, prepare
-from sentiment.checkpoints import digests, save_blocks
+from sentiment.checkpoints import digests, round_changed, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Formulation
 from sentiment.losses import ClassificationLoss, class_weights, resample
@@ -39,6 +39,7 @@ from sentiment.params import load_params, section
 from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities
 from sentiment.progress import say, timed
+from sentiment.scoring import score
 from sentiment.sketches import write_sketches
 from sentiment.tables import write_csv, write_json
 from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
@@ -75,6 +76,7 @@ class TrainParams:
     layerwise_decay: float
     gradient_checkpointing: bool
     precision: str
+    save_precision: str
     compile: bool
 
 
@@ -318,7 +320,9 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
         model.base_model.compile(dynamic=True)
 
 
-def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked: dict[str, Any], folder: Path) -> None:
+def write_model(
+    model: PreTrainedModel, tokenizer: Any, params: TrainParams, asked: dict[str, Any], folder: Path
+) -> None:
     """Write the self-contained model folder, with what `sentiment.predictor` needs to know in sentiment.json.
 
     `abstain_below` may be set by hand: a label whose own probability is less is then left empty. null abstains never.
@@ -326,21 +330,57 @@ def write_model(model: PreTrainedModel, tokenizer: Any, lora: LoraParams, asked:
     Args:
         model: the fine-tuned model.
         tokenizer: the backbone's, with its pad token set.
-        lora: whether there are adapters, and what becomes of them.
+        params: say whether there are adapters, what becomes of them, and whether weights are rounded.
         asked: the formulation, and how texts become token ids; from the section `tokenize` of params.yaml.
         folder: where to.
     """
+    lora = params.lora
     if lora.rank and lora.save == "merged":
         adapters.merge(model)
     save_blocks(adapters.without_adapters(backbones.stored_weights(model)), model.base_model_prefix, folder)
     if lora.rank and lora.save == "adapter":
         adapters.save(model, folder)
+    if params.save_precision == "bf16":
+        round_changed(folder, BASE)
     write_sketches(folder)
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     stated = {"temperature": 1.0, "threshold": 0.5, "abstain_below": None}
     write_json(folder / FACTS, {**asked, **stated, "sha256": digests(folder, leave_out=FACTS)})
+
+
+def cost_of_rounding(
+    trained: tuple[PreTrainedModel, Formulation],
+    saved: tuple[PreTrainedModel, Formulation],
+    validation: Dataset,
+    params: TrainParams,
+    device: str,
+) -> dict[str, Any]:
+    """Measure on validation what rounding the saved weights has cost; both models compute in fp32.
+
+    Args:
+        trained: the model as trained, and how it is asked.
+        saved: likewise, as read back from its folder.
+        validation: rows with input_ids and label.
+        params: the stage's params.
+        device: cpu, cuda or mps.
+
+    Returns:
+        fp32 and bf16: accuracy in [0, 1], and log_loss in nats per review.
+    """
+    found = {}
+    for name, (model, formulation) in (("fp32", trained), ("bf16", saved)):
+        logits = score(model, formulation, validation["input_ids"][:], params.batch_size * 4, device)
+        measures = validation_measures(EvalPrediction(logits, np.asarray(validation["label"])))
+        found[name] = {key: measures[key] for key in ("accuracy", "log_loss")}
+        model.cpu()  # a GPU need not hold both
+    before, after = found["fp32"], found["bf16"]
+    say(
+        f"saved as bf16: validation accuracy {before['accuracy']:.4f} as trained, {after['accuracy']:.4f} as saved; "
+        f"log loss {before['log_loss']:.4f} and {after['log_loss']:.4f}"
+    )
+    return found
 
 
 def main() -> None:
@@ -363,15 +403,18 @@ def main() -> None:
             trainer = make_trainer(model, compact, train, validation, params, device, seed)
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
-        write_model(model, tokenizer, params.lora, asked, FINETUNED)
+        write_model(model, tokenizer, params, asked, FINETUNED)
     finally:
         shutil.rmtree(SCRATCH, ignore_errors=True)
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
     metrics = summarise(trainer, validation_curve)
-    write_json(TRAIN_METRICS, metrics)
     say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
+    if params.save_precision == "bf16":
+        saved = formulations.load(FINETUNED, tokenizer, asked, seed)
+        metrics["rounding"] = cost_of_rounding((model, formulation), saved, validation, params, device)
+    write_json(TRAIN_METRICS, metrics)
 
 
 if __name__ == "__main__":

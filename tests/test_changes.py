@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from sentiment import adapters, backbones
 from sentiment.adapters import LoraParams
 from sentiment.changes import Change, layer_changes, measure, together
-from sentiment.checkpoints import block_of, save_blocks
+from sentiment.checkpoints import block_of, round_changed, save_blocks
 from sentiment.errors import InputError
 from tests.conftest import FAMILIES
 from tests.test_adapters import LORA, stir
@@ -129,6 +129,19 @@ def test_layer_changes_are_those_of_the_merged_model(family: str, save: str, tin
     if save != "full":
         moved = {name for name, change in found if change > 0}
         assert moved == {numbered[1]}  # the lowest block got no adapter
+
+
+def test_weights_rounded_to_bf16_have_moved_to_where_torch_rounds_them(tiny_models: Tiny, tmp_path: Path) -> None:
+    tokenizer = backbones.load_tokenizer(tiny_models("gpt2"))
+    weights, prefix = backbones.pretrained_weights(tiny_models("gpt2"), tokenizer)
+    save_blocks(weights, prefix, tmp_path / "base")
+    moved = {n: t if ".h.0." in n else t + 0.01 * torch.randn_like(t) for n, t in weights.items()}
+    save_blocks(moved, prefix, tmp_path / "tuned")
+    round_changed(tmp_path / "tuned", tmp_path / "base")
+    rounded = {n: t if ".h.0." in n else t.to(torch.bfloat16).float() for n, t in moved.items()}
+    expected = expected_changes(tmp_path / "base", rounded, prefix)
+    assert dict(layer_changes(tmp_path / "base", tmp_path / "tuned")) == pytest.approx(expected, rel=1e-5)
+    assert expected["transformer.h.0"] == 0
 
 
 def test_blocks_stand_in_the_order_of_the_layers(tmp_path: Path) -> None:

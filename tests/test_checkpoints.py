@@ -15,7 +15,16 @@ from safetensors import safe_open
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment import backbones
-from sentiment.checkpoints import block_files, block_of, block_of_file, digests, file_of, height_of_block, save_blocks
+from sentiment.checkpoints import (
+    block_files,
+    block_of,
+    block_of_file,
+    digests,
+    file_of,
+    height_of_block,
+    round_changed,
+    save_blocks,
+)
 from tests.conftest import FAMILIES, TEXTS
 
 Tiny = Callable[[str], Path]
@@ -201,6 +210,24 @@ def test_tensors_that_are_no_plain_rows_are_saved_as_what_they_show(tmp_path: Pa
     save_blocks({"m.a.weight": whole.T, "m.b.weight": whole[:, 1]}, "m", tmp_path)
     assert torch.equal(tensors(tmp_path / "model-m.a.safetensors")["m.a.weight"], whole.T)
     assert tensors(tmp_path / "model-m.b.safetensors")["m.b.weight"].tolist() == [1.0, 5.0, 9.0]
+
+
+def test_what_differs_from_the_base_is_rounded_as_torch_does_and_whole_numbers_are_kept(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = {"m.h.0.w": torch.randn(40, 7), "m.h.1.w": torch.randn(40, 7), "m.h.1.n": torch.arange(3)}
+    save_blocks(weights, "m", tmp_path / "base")
+    changed = {**weights, "m.h.1.w": weights["m.h.1.w"] + 1, "score.weight": torch.randn(2, 7)}
+    save_blocks(changed, "m", tmp_path / "tuned")
+    round_changed(tmp_path / "tuned", tmp_path / "base")
+    kept, touched, head = (file_of(block) for block in ("m.h.0", "m.h.1", "score"))
+    assert (tmp_path / "tuned" / kept).read_bytes() == (tmp_path / "base" / kept).read_bytes()
+    found = tensors(tmp_path / "tuned" / touched) | tensors(tmp_path / "tuned" / head)
+    assert found["m.h.1.n"].tolist() == [0, 1, 2]
+    for name in ("m.h.1.w", "score.weight"):
+        assert torch.equal(found[name], changed[name].to(torch.bfloat16))
+        assert found[name].dtype == torch.bfloat16
+    index = json.loads((tmp_path / "tuned" / INDEX).read_text(encoding="utf-8"))
+    assert index["metadata"]["total_size"] == 280 * 4 + 280 * 2 + 3 * 8 + 14 * 2
 
 
 def test_digests_are_those_of_hashlib_for_every_file_but_the_one_left_out(tmp_path: Path) -> None:

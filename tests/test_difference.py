@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from sentiment.adapters import CONFIG, WEIGHTS
+from sentiment.checkpoints import round_changed
 from sentiment.difference import Difference, compare
 from sentiment.errors import InputError
 from sentiment.sketches import FILE as SKETCHES
@@ -294,6 +296,27 @@ def test_two_folders_are_measured_exactly_unasked(models: dict[str, Path]) -> No
     difference = at(str(models["after"]), str(models["faster"]), "sketches")
     assert difference.how == "exact"
     check_exact(difference, models["after"], models["faster"])
+
+
+@pytest.mark.parametrize("how", ["sketches", "exact"])
+def test_weights_rounded_to_bf16_are_compared_with_those_in_fp32(
+    how: str, project: Path, models: dict[str, Path]
+) -> None:
+    """The reference is torch's own rounding; the blocks that round_changed leaves to the base are unchanged."""
+    folder = project / "rounded"
+    shutil.copytree(models["faster"], folder)
+    (folder / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 0}, "weight_map": {}}')
+    round_changed(folder, models["before"])
+    difference = at("before", "rounded", how)
+    assert {name for name, state in states(difference).items() if state == "changed"} == CHANGED
+    assert set(states(difference).values()) == {"changed", "unchanged"}
+    olds, news = weights(models["before"]), weights(models["faster"])
+    for change, name in ((c, name) for block in difference.blocks for name, c in block.tensors.items()):
+        after = torch.from_numpy(news[name]).to(torch.bfloat16).double().numpy()
+        norm = np.linalg.norm(after - olds[name])
+        exact = how == "exact" or after.size <= 256
+        assert change.norm == pytest.approx(norm, rel=1e-6 if exact else 5 * RELATIVE_ERROR)
+        assert change.square_after == pytest.approx(np.square(after).sum(), rel=1e-6)
 
 
 def test_blocks_and_one_single_file_are_compared_tensor_by_tensor(models: dict[str, Path], tmp_path: Path) -> None:

@@ -209,6 +209,18 @@ def test_the_report_shows_before_and_after(inputs: Path) -> None:
     assert "| negation | 2 | 0.0000 |" in card
 
 
+def test_what_saving_in_bf16_costs_is_told_where_it_was_done(inputs: Path) -> None:
+    plot.main()
+    assert not any("bfloat16" in Path("reports", name).read_text() for name in ("report.html", "model_card.md"))
+    cost = {"fp32": {"accuracy": 0.8756, "log_loss": 0.3457}, "bf16": {"accuracy": 0.8744, "log_loss": 0.3468}}
+    put("metrics/train.json", {**TRAIN, "rounding": cost})
+    plot.main()
+    assert json.loads(Path("metrics.json").read_text())["train"]["rounding"] == cost
+    page, card = (Path("reports", name).read_text() for name in ("report.html", "model_card.md"))
+    assert "accuracy from 87.6 % to\n87.4 %, log loss from 0.3457 to 0.3468." in page
+    assert "bfloat16: accuracy on validation 0.8744,\n0.8756 before rounding. Choices:" in card
+
+
 def test_the_most_confident_mistake_stands_first_and_right_ones_nowhere(inputs: Path) -> None:
     plot.main()
     page = Path("reports/report.html").read_text(encoding="utf-8")

@@ -18,11 +18,14 @@ from sklearn.metrics import log_loss
 from transformers import AutoModelForSequenceClassification, EvalPrediction, Trainer, pipeline
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-from sentiment import backbones
+from sentiment import backbones, formulations
 from sentiment.errors import InputError
 from sentiment.formulations import Head
+from sentiment.predictor import Predictor
 from stages import train
 from tests.conftest import FAMILIES, run_stages
+from tests.test_adapters import LORA
+from tests.test_formulations import asked_of
 
 Change = Callable[..., None]
 
@@ -286,6 +289,118 @@ def test_bf16_computes_products_in_bfloat16_and_keeps_the_weights(small: Change,
     assert np.allclose(plain, rough, atol=0.05)
     model = AutoModelForSequenceClassification.from_pretrained("models/finetuned")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def weight_files() -> dict[str, dict[str, torch.Tensor]]:
+    """The tensors of each weight file that the stage has written."""
+    return {file.name: load_file(file) for file in sorted(Path("models/finetuned").glob("*.safetensors"))}
+
+
+RUNS = {
+    "full": {},
+    "frozen": {"train.frozen_blocks": 1},
+    "merged": {"train.lora": {**LORA, "save": "merged"}},
+    "adapter": {"train.lora": {**LORA, "save": "adapter"}},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("run", RUNS)
+def test_saved_as_bf16_what_training_changed_is_rounded_and_nothing_else(
+    family: str, run: str, small: Change, change: Change
+) -> None:
+    small(family, **{"train.learning_rate": 0.01}, **RUNS[run])
+    run_stages("prepare", "base", "tokenize", "train")
+    plain, index = weight_files(), json.loads(Path("models/finetuned/model.safetensors.index.json").read_text())
+    change("params.yaml", **{"train.save_precision": "bf16"})
+    run_stages("train")
+    rounded, shared = weight_files(), 0
+    assert rounded.keys() == plain.keys()
+    for name, tensors in plain.items():
+        base, after = Path("models/base", name), Path("models/finetuned", name)
+        kept = base.is_file() and base.read_bytes() == after.read_bytes()
+        shared += kept
+        for key, tensor in tensors.items():
+            assert tensor.dtype == torch.float32
+            expected = tensor if kept else tensor.to(torch.bfloat16)
+            assert rounded[name][key].dtype == expected.dtype
+            assert torch.equal(rounded[name][key], expected), key
+    assert (shared > 0) == (run != "full")
+    again = json.loads(Path("models/finetuned/model.safetensors.index.json").read_text())
+    assert again["weight_map"] == index["weight_map"]
+    held = {key: tensor for tensors in rounded.values() for key, tensor in tensors.items() if ".lora_" not in key}
+    assert again["metadata"]["total_size"] == sum(t.numel() * t.element_size() for t in held.values())
+    if run == "full":
+        assert again["metadata"]["total_size"] * 2 == index["metadata"]["total_size"]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_folder_saved_as_bf16_computes_in_fp32_and_every_reader_says_the_same(run: str, small: Change) -> None:
+    """Plain transformers, its pipeline, the Predictor and the stage evaluate; and train has stated what it cost."""
+    small(**{"train.learning_rate": 0.01, "train.save_precision": "bf16"}, **RUNS[run])
+    run_stages("prepare", "base", "tokenize", "train", "evaluate")
+    model = AutoModelForSequenceClassification.from_pretrained("models/finetuned")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    table = pd.read_parquet("data/predictions/test.parquet")
+    texts, stated = table["text"].tolist(), table["probability_positive"].to_numpy()
+    predicted = [p.probability_positive for p in Predictor.load("models/finetuned")(texts)]
+    assert np.allclose(predicted, stated, atol=2e-6)
+    answers = pipeline("text-classification", model="models/finetuned", device="cpu", top_k=None)(
+        texts, truncation=True, max_length=48
+    )
+    scores = [next(a["score"] for a in answer if a["label"] == "positive") for answer in answers]
+    assert np.allclose(scores, stated, atol=1e-5)
+    train, evaluate = (json.loads(Path(f"metrics/{name}.json").read_text()) for name in ("train", "evaluate"))
+    for key in ("accuracy", "log_loss"):
+        assert train["rounding"]["bf16"][key] == pytest.approx(evaluate["validation"][key], abs=2e-6)
+        assert train["rounding"]["fp32"][key] == pytest.approx(train["validation"][key], abs=2e-6)
+
+
+@pytest.mark.parametrize("formulation", ["head", "label_words"])
+def test_what_rounding_costs_is_measured_on_validation_against_weights_rounded_by_torch(
+    formulation: str,
+    small: Change,
+    change: Change,
+    tiny_models: Callable[[str], Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = asked_of(tiny_models("gpt2"))
+    words = {f"tokenize.{key}": asked[key] for key in ("prompt", "label_words")}
+    small("gpt2", **words, **{"model.formulation": formulation, "train.learning_rate": 0.01})
+    run_stages("prepare", "base", "tokenize", "train")
+    assert "rounding" not in json.loads(Path("metrics/train.json").read_text())
+    tokenizer = backbones.load_tokenizer(Path("models/finetuned"))
+    facts = json.loads(Path("models/finetuned/sentiment.json").read_text())
+    rows = load_from_disk("data/tokenized/validation")
+    losses = {}
+    for name in ("fp32", "bf16"):
+        model, asking = formulations.load(Path("models/finetuned"), tokenizer, facts, seed=0)
+        if name == "bf16":
+            model.bfloat16().float()
+        ids = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row), dtype=torch.int64)}
+               for row in rows["input_ids"]]  # fmt: skip
+        with torch.no_grad():
+            logits = torch.cat([asking.logits(model, row) for row in ids]).double()
+        losses[name] = float(torch.nn.functional.cross_entropy(logits, torch.tensor(rows["label"][:])))
+    assert abs(losses["fp32"] - losses["bf16"]) > 1e-5
+    change("params.yaml", **{"train.save_precision": "bf16"})
+    capsys.readouterr()
+    run_stages("train")
+    stated = json.loads(Path("metrics/train.json").read_text())["rounding"]
+    assert {name: stated[name]["log_loss"] for name in stated} == pytest.approx(losses, abs=2e-6)
+    printed = capsys.readouterr().err
+    assert f"log loss {losses['fp32']:.4f} and {losses['bf16']:.4f}" in printed
+
+
+def test_saved_as_bf16_twice_gives_the_same_bytes(small: Change) -> None:
+    small(**{"train.save_precision": "bf16"})
+    run_stages("prepare", "base", "tokenize")
+    contents = []
+    for _ in range(2):
+        run_stages("train")
+        files = [*Path("models/finetuned").iterdir(), Path("metrics/train.json")]
+        contents.append({file.name: file.read_bytes() for file in files})
+    assert contents[0] == contents[1]
 
 
 @pytest.mark.slow
