@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import busy, harness, preparing, scoring, training
+from benchmarks import busy, harness, preparing, repositories, scoring, storing, training
+from sentiment import backbones
+from sentiment.checkpoints import save_blocks
 from sentiment.params import read_yaml
 from tests.conftest import ROOT, TEXTS
 
@@ -135,3 +138,69 @@ def test_growth_measures_each_stage_at_each_size_and_draws_it(tmp_path: Path) ->
     seen = {(row["stage"], row["reviews"]) for row in result["rows"]}
     assert seen == {(name, n) for name in ("prepare", "tokenize", "train", "evaluate") for n in (100, 200)}
     assert (tmp_path / "growth-small.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.slow
+def test_storing_measures_what_each_run_adds_and_what_a_kill_costs(tmp_path: Path) -> None:
+    """The stored bytes follow from which files differ; the second command sends just what had not arrived."""
+    result, printed = run_small("storing", tmp_path)
+    rows = {row["run"]: row for row in result["rows"]}
+    names = list(storing.runs(2))
+    assert list(rows) == ["the base itself", *names]
+    for row in rows.values():
+        assert row["pushed_mb"] == row["added_mb"] > 0
+        assert row["whole_pushed_mb"] == row["whole_added_mb"] > 0
+        assert row["run"] in printed
+    full, half, top, head, adapter, merged = (rows[name]["added_mb"] for name in names)
+    assert head < adapter < merged < full
+    assert head < top < half < 0.6 * full
+    assert all(rows[name]["whole_added_mb"] > 0.95 * full for name in names if "bf16" not in name)
+    percent = [rows[name]["learns_percent"] for name in names]
+    assert percent[:2] == [100, 100]
+    assert percent[3] < percent[4] == percent[5] < percent[2] < 100
+    seen = [(row["killed"], row["files"]) for row in result["interrupted"]]
+    assert seen == [(killed, files) for killed in ("push", "pull") for files in ("one per block", "one for all")]
+    sizes = {row["files"]: [] for row in result["interrupted"]}
+    for row in result["interrupted"]:
+        assert row["rewritten"] == 0
+        assert row["arrived"] < row["objects"]
+        sizes[row["files"]].append(row["arrived_mb"] + row["sent_mb"])
+    for pushed, pulled in sizes.values():
+        assert pushed == pytest.approx(pulled, abs=2e-6)
+        assert pushed > 0.2
+
+
+def test_an_object_is_whole_when_it_has_its_name_and_another_when_written_again(tmp_path: Path) -> None:
+    folder = tmp_path / "files/md5/ab"
+    folder.mkdir(parents=True)
+    names = ["c" * 30, "d" * 30 + ".dir", ".Xy.tmp", ".Zz123.tmp", "c" * 29]
+    for name in names:
+        (folder / name).write_bytes(b"12345")
+    before = repositories.objects(tmp_path)
+    assert set(before) == {"ab" + "c" * 30, "ab" + "d" * 30 + ".dir"}
+    assert (repositories.weigh(before), repositories.written(tmp_path)) == (10, 25)
+    (folder / "new").write_bytes(b"12345")
+    (folder / "new").replace(folder / names[0])
+    (folder / ("e" * 30)).write_bytes(b"123")
+    compared = storing.compare(before, repositories.objects(tmp_path))
+    assert compared == {"objects": 3, "arrived": 2, "rewritten": 1, "arrived_mb": 1e-5, "sent_mb": 8e-6}
+
+
+def test_one_file_for_all_holds_the_same_model(tiny_models: Callable[[str], Path], tmp_path: Path) -> None:
+    tokenizer = backbones.load_tokenizer(tiny_models("gpt2"))
+    model = backbones.load_classifier(tiny_models("gpt2"), tokenizer, seed=0)
+    save_blocks(backbones.stored_weights(model), model.base_model_prefix, tmp_path / "blocks")
+    model.config.save_pretrained(tmp_path / "blocks")
+    storing.join(tmp_path / "blocks", tmp_path / "whole")
+    assert {file.name for file in (tmp_path / "whole").iterdir()} == {"config.json", "model.safetensors"}
+    again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "whole").state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.slow
+def test_a_dvc_command_that_fails_or_ends_before_it_is_killed_is_told(tmp_path: Path) -> None:
+    repository = repositories.Repository(tmp_path / "r", tmp_path / "beside")
+    with pytest.raises(RuntimeError, match=r"dvc add nothing: status 1: .*'nothing' does not exist"):
+        repository.dvc("add", "nothing")
+    assert not repository.killed("version", when=lambda: False)
+    assert repository.killed("version", when=lambda: True)
