@@ -86,7 +86,8 @@ def compute(
     """Compute the states of all reviews, and let the model read them from then on.
 
     Args:
-        model: one that `batching.prepare` has made ready; its frozen blocks are passed over from then on.
+        model: one that `batching.prepare` has made ready; from then on its frozen blocks are passed over for batches
+            that hold states, and computed for others.
         formulation: how it is asked.
         packer: makes its batches.
         splits: rows with input_ids and length.
@@ -177,10 +178,10 @@ def _output(
 
 
 def _resume(model: PreTrainedModel, begin: int) -> None:
-    """Let a block take its input from the batch's `resumed`, and pass over those below it."""
-    blocks = list(backbones.blocks_of(model))
+    """Let a block take its input from the batch's `resumed`, and pass over those below it; without it all computes."""
+    blocks: list[Any] = list(backbones.blocks_of(model))
     for block in blocks[:begin]:
-        block.forward = _pass_over
+        block.forward = partial(_unless_resumed, block.forward)
     blocks[begin].forward = partial(_resumed, blocks[begin].forward)
 
 
@@ -189,12 +190,15 @@ def _pass_over(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.
     return hidden
 
 
-def _resumed(
-    forward: Callable[..., torch.Tensor],
-    hidden: torch.Tensor,
-    *others: Any,
-    resumed: torch.Tensor,
-    **handed_down: Any,
+def _unless_resumed(
+    forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
 ) -> torch.Tensor:
-    """Compute a block from the states that were read, in place of what came up to it."""
-    return forward(resumed, *others, **handed_down)
+    """Pass over a block where a later one reads its input."""
+    return hidden if "resumed" in handed_down else forward(hidden, *others, **handed_down)
+
+
+def _resumed(
+    forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
+) -> torch.Tensor:
+    """Compute a block from the states that were read, where there are some."""
+    return forward(handed_down.pop("resumed", hidden), *others, **handed_down)

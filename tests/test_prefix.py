@@ -86,8 +86,11 @@ def test_what_is_frozen_is_not_computed_again(family: str, tiny_models: Tiny, tm
     assert calls == [0]  # one batch of all reviews, and no block that learns
     batch = Collator(packer, states)(rows.to_list())
     batch.pop("labels")
-    formulation.logits(ours.train(), batch)
+    read = formulation.logits(ours.train(), batch)
     assert calls == [0, 1]
+    plain = formulation.logits(ours, packer(sorted(ids, key=len)))  # a batch without states, as later stages make them
+    assert calls == [0, 1, 0, 1]
+    assert difference(read, plain) < 1e-5
 
 
 def test_adapters_learn_above_the_prefix(tiny_models: Tiny, tmp_path: Path) -> None:

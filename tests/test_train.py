@@ -298,7 +298,7 @@ def weight_files() -> dict[str, dict[str, torch.Tensor]]:
 
 RUNS = {
     "full": {},
-    "frozen": {"train.frozen_blocks": 1},
+    "frozen": {"train.frozen_blocks": 1, "train.epochs": 2},  # read from a file in the second epoch
     "merged": {"train.lora": {**LORA, "save": "merged"}},
     "adapter": {"train.lora": {**LORA, "save": "adapter"}},
 }
