@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,7 @@ class Repository:
         self.folder, self.cache, self.remote = folder, folder / ".dvc" / "cache", beside / "remote"
         others = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "GIT_"))}
         own = {f"DVC_{name}_DIR": str(beside / name.lower()) for name in _SETTINGS}
+        self._notes = beside / "site_cache"
         self.environment = {**others, **own, "DVC_NO_ANALYTICS": "1"}
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)  # noqa: S607  # the git of the user
@@ -86,6 +88,14 @@ class Repository:
             printed, _ = process.communicate()
         if process.returncode:
             raise RuntimeError(f"dvc {' '.join(words)}: status {process.returncode}: {printed}")
+
+    def forget(self) -> None:
+        """Have DVC forget what it has noted of the files it knows.
+
+        A kill while it notes them, before the first byte is sent or after the last, leaves notes that are not whole and
+        that later commands believe: they then say that everything is up to date, and send nothing (DVC 3.67.1).
+        """
+        shutil.rmtree(self._notes, ignore_errors=True)
 
     def killed(self, *words: str, when: Callable[[], bool]) -> bool:
         """Run a DVC command and kill it, without a warning (SIGKILL), as soon as something is so.

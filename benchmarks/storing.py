@@ -63,9 +63,11 @@ def learning(request: dict[str, Any]) -> Result:
     """
     from sentiment.backbones import load_classifier, load_tokenizer
     from sentiment.params import load_params, section
+    from sentiment.torch_setup import set_up_torch
     from stages.train import TrainParams, choose_what_learns
 
     with contextlib.chdir(request["folder"]):
+        set_up_torch(seed=0, threads=1, device="cpu")  # and have transformers be quiet
         model = load_classifier(BASE, load_tokenizer(BASE), seed=0)
         parameters = model.num_parameters()
         choose_what_learns(model, section(load_params(), "train", TrainParams))
@@ -122,19 +124,22 @@ def interrupt(repository: Repository, command: str) -> Result:
     """
     there = repository.remote if command == "push" else repository.cache
     words = (command, "-q", "-j", "1", f"{FINETUNED}.dvc")
-    half = sum(file.stat().st_size for file in (repository.folder / FINETUNED).iterdir()) / 2
+    size = sum(file.stat().st_size for file in (repository.folder / FINETUNED).iterdir())
     for _ in range(ATTEMPTS):
+        repository.forget()
         shutil.rmtree(there, ignore_errors=True)
         if command == "pull":
             shutil.rmtree(repository.folder / FINETUNED, ignore_errors=True)
-        repository.killed(*words, when=lambda: written(there) >= half)
+        repository.killed(*words, when=lambda: written(there) >= size / 2)
         arrived = objects(there)
-        unfinished = written(there) - weigh(arrived)
-        repository.dvc(*words)
-        repository.dvc("status", "-q", "-c", f"{FINETUNED}.dvc")
-        if len(arrived) < len(objects(there)):
-            return {**compare(arrived, objects(there)), "unfinished_mb": unfinished / MB}
-    raise RuntimeError(f"dvc {command}: all had arrived {ATTEMPTS} times before it could be killed")
+        if weigh(arrived) < size:
+            break
+    else:
+        raise RuntimeError(f"dvc {command}: all had arrived {ATTEMPTS} times before it could be killed")
+    unfinished = written(there) - weigh(arrived)
+    repository.dvc(*words)
+    repository.dvc("status", "-q", "-c", f"{FINETUNED}.dvc")
+    return {**compare(arrived, objects(there)), "unfinished_mb": unfinished / MB}
 
 
 def compare(arrived: Objects, after: Objects) -> Result:
