@@ -74,7 +74,7 @@ class Repository:
         self.environment = {**others, **own, "DVC_NO_ANALYTICS": "1"}
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)  # noqa: S607  # the git of the user
-        self.dvc("init", "-q")
+        self.dvc("init", "-q", "-f")  # stages may have left their scratch folder in .dvc
         self.dvc("config", "core.check_update", "false")
         self.dvc("remote", "add", "-q", "-d", "remote", str(self.remote.resolve()))
 

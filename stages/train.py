@@ -321,7 +321,7 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
 
 
 def write_model(
-    model: PreTrainedModel, tokenizer: Any, params: TrainParams, asked: dict[str, Any], folder: Path
+    model: PreTrainedModel, tokenizer: Any, lora: LoraParams, precision: str, asked: dict[str, Any], folder: Path
 ) -> None:
     """Write the self-contained model folder, with what `sentiment.predictor` needs to know in sentiment.json.
 
@@ -330,17 +330,17 @@ def write_model(
     Args:
         model: the fine-tuned model.
         tokenizer: the backbone's, with its pad token set.
-        params: say whether there are adapters, what becomes of them, and whether weights are rounded.
+        lora: whether there are adapters, and what becomes of them.
+        precision: fp32, or bf16 for rounded weights.
         asked: the formulation, and how texts become token ids; from the section `tokenize` of params.yaml.
         folder: where to.
     """
-    lora = params.lora
     if lora.rank and lora.save == "merged":
         adapters.merge(model)
     save_blocks(adapters.without_adapters(backbones.stored_weights(model)), model.base_model_prefix, folder)
     if lora.rank and lora.save == "adapter":
         adapters.save(model, folder)
-    if params.save_precision == "bf16":
+    if precision == "bf16":
         round_changed(folder, BASE)
     write_sketches(folder)
     model.config.architectures = [type(model).__name__]
@@ -403,7 +403,7 @@ def main() -> None:
             trainer = make_trainer(model, compact, train, validation, params, device, seed)
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
-        write_model(model, tokenizer, params, asked, FINETUNED)
+        write_model(model, tokenizer, params.lora, params.save_precision, asked, FINETUNED)
     finally:
         shutil.rmtree(SCRATCH, ignore_errors=True)
     train_curve, validation_curve = curves(trainer.state.log_history)

@@ -190,7 +190,7 @@ def test_adapters_are_merged(tiny_models: Tiny, tmp_path: Path) -> None:
     for name, parameter in model.named_parameters():
         if ".lora_" in name or name.startswith("score"):
             torch.nn.init.normal_(parameter, std=0.3, generator=generator)
-    write_model(model, tokenizer, lora, asked(base, "head"), tmp_path / "folder")
+    write_model(model, tokenizer, lora, "fp32", asked(base, "head"), tmp_path / "folder")
     assert (tmp_path / "folder" / adapters.CONFIG).is_file()
     tokenizer, model, formulation = load(tmp_path / "folder", base, "head")
     write_fp32(model, formulation, tmp_path / "model.onnx")

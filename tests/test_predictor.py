@@ -37,7 +37,7 @@ def finetuned(base: Path, folder: Path, **stated: Any) -> Path:
     model, _ = formulations.load(base, tokenizer, asked, seed=3)
     for name in backbones.parameters_outside(model):  # a drawn head is so small that all answers are one half
         torch.nn.init.normal_(model.get_parameter(name), std=0.5, generator=torch.Generator().manual_seed(5))
-    write_model(model, tokenizer, NO_LORA, asked, folder)
+    write_model(model, tokenizer, NO_LORA, "fp32", asked, folder)
     path = folder / "sentiment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **stated}))
     return folder
