@@ -124,21 +124,22 @@ def with_head(folder: Path, work: Path) -> Path:
 def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str, Any]:
     """Write token ids: for a head, and in the prompt for label words.
 
-    All variants read the same tokens: 128 of each text where as good as all are shorter than that, 512 otherwise.
+    All variants read the same tokens: 128 of each text where as good as all are shorter than that, otherwise 512, or
+    as many as the model can.
 
     Returns:
         fixed_length, the length that recipes pad to, and mean_length, both in tokens; rows.
     """
-    from sentiment.backbones import load_tokenizer
+    from sentiment.backbones import load_config, load_tokenizer, max_positions
 
-    tokenizer = load_tokenizer(folder)
+    tokenizer, longest = load_tokenizer(folder), min(LONG, max_positions(load_config(folder)))
 
     def ids(limit: int, asked: Mapping[str, Any]) -> list[list[int]]:
         prompt = prompt_of(tokenizer, asked)
         return [row for chunk in encode(tokenizer, texts, reading(limit), prompt) for row in chunk.ids]
 
-    head = ids(LONG, {"formulation": "head"})
-    fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else LONG
+    head = ids(longest, {"formulation": "head"})
+    fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else longest
     head = ids(fixed, {"formulation": "head"})
     write_json(work / f"{name}.json", {"head": head, "label_words": ids(fixed - 1, ASKED), "texts": texts})
     return {"fixed_length": fixed, "mean_length": sum(map(len, head)) / len(head), "rows": len(texts)}
