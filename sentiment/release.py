@@ -6,6 +6,7 @@ The tags are gto's (https://doc.dvc.org/gto), which `dvc artifacts get` and `dvc
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -118,13 +119,14 @@ def _next(last: str | None) -> str:
 def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -> list[str]:
     """Say what is wrong with a stage for a commit; None is a commit without a version."""
     from gto.constants import Action, check_string_is_valid
-    from gto.tag import find, parse_tag
+    from gto.tag import find, parse_name, parse_tag
 
     if stage is None:
         return []
     if not check_string_is_valid(stage):
         return [f"--stage: found {stage}, allowed: letters and digits, - and _ between them, such as prod"]
-    last = next(reversed(find(name=name, stage=stage, scm=scm)), None)  # what DVC takes for the stage's, too
+    made = find(name=name, stage=stage, scm=scm)  # by time, in whole seconds; a tag's number says what came later
+    last = max(made, key=lambda tag: parse_name(tag.name).get("counter", 0), default=None)
     there = last and last.target == commit and parse_tag(last).action == Action.ASSIGN
     return [f"--stage: it is in {stage} already"] if there else []
 
@@ -195,14 +197,23 @@ def tag(scm: Any, name: str, version: str, stage: str | None, new: bool) -> list
         Their names.
     """
     from gto.registry import GitRegistry
-    from gto.tag import delete_tag
+    from gto.tag import delete_tag, find
 
     tags: list[str] = []
     with GitRegistry.from_scm(scm) as registry, ExitStack() as undo:
         if new:
             tags.append(registry.register(name, "HEAD", version, simple=True).tag)
             undo.callback(delete_tag, scm, tags[0])
-        if stage:  # by force, else gto keeps a version out of a stage that it was in before another
+        if stage:
+            _wait_past(find(name=name, stage=stage, scm=scm))
+            # by force, else gto keeps a version out of a stage that it was in before another
             tags.append(registry.assign(name, stage, version, force=True).tag)
         undo.pop_all()
     return tags
+
+
+def _wait_past(tags: Iterable[Any]) -> None:
+    """Wait until a new tag will be later than others: DVC takes the latest, and times are in whole seconds."""
+    last = max((tag.tag_time for tag in tags), default=0)
+    while int(time.time()) <= last <= time.time() + 1:  # a tag from a clock that is ahead is not waited for
+        time.sleep(0.05)

@@ -11,6 +11,7 @@ from typing import Any
 import dvc.api
 import gto.api
 import gto.registry
+import gto.tag
 import pytest
 from gto.exceptions import GTOException
 
@@ -115,7 +116,7 @@ def test_a_release_tags_the_commit_and_says_how_to_publish_it(project: Project) 
     assert project.dirty() == ""
 
 
-def test_a_stage_goes_to_the_next_version_and_back(project: Project) -> None:
+def test_a_stage_goes_to_the_next_version_and_back(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     first = project.run("git", "rev-parse", "HEAD").strip()
     assert release("v1.0.0") == [FIRST]
     train_again(project)
@@ -125,7 +126,15 @@ def test_a_stage_goes_to_the_next_version_and_back(project: Project) -> None:
     assert dvc.api.artifacts_show("sentiment", stage="prod")["rev"] == first
     with pytest.raises(InputError, match=r"1 problem\(s\)\n  --stage: it is in prod already"):
         release("v1.0.0", "prod")
-    gto.api.unassign(".", "sentiment", version="v1.0.0", stage="prod")
+    times = [project.run("git", "tag", "-l", f"sentiment#prod#{n}", "--format=%(taggerdate:unix)") for n in (1, 2)]
+    assert int(times[0]) < int(times[1])  # DVC goes by them, and they are in seconds
+    with monkeypatch.context() as within:
+        within.setattr("time.time", lambda: float(times[1]))
+        gto.api.unassign(".", "sentiment", version="v1.0.0", stage="prod")
+    find = gto.tag.find  # equal times: gto may give the tags in any order
+    monkeypatch.setattr(
+        "gto.tag.find", lambda **which: sorted(find(**which), key=lambda tag: tag.name[-1], reverse=True)
+    )
     assert release("v1.0.0", "prod") == ["sentiment#prod#4"]
 
 
