@@ -76,15 +76,10 @@ def main() -> None:
     rows, rounds = [], {}
     with tempfile.TemporaryDirectory() as work:
         made = material.made(arguments, work, classifier=False)
-        for texts, facts in made["sets"].items():
+        for texts in made["sets"]:
             shared = {
+                **training.shared_setting(made, texts, work, arguments),
                 "variant": VARIANT,
-                "model": made["model"],
-                "work": work,
-                "texts": texts,
-                "fixed_length": facts["fixed_length"],
-                "steps": arguments.steps,
-                "batch_size": arguments.batch_size,
                 "small": arguments.small,
             }
             requests = {

@@ -7,6 +7,7 @@ alone: no padding, no discarded logits, nothing computed twice.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import random
 import tempfile
@@ -319,6 +320,18 @@ def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[
     return rows
 
 
+def shared_setting(made: dict[str, Any], texts: str, work: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Collect what is the same of a Setting in all variants: all but variant, threads and round."""
+    return {
+        "model": made["model"],
+        "work": work,
+        "texts": texts,
+        "fixed_length": made["sets"][texts]["fixed_length"],
+        "steps": arguments.steps,
+        "batch_size": arguments.batch_size,
+    }
+
+
 def main() -> None:
     """Measure all variants on all texts."""
     commands = parser(__doc__ or "", rounds=3)
@@ -333,17 +346,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         made = material.made(arguments, work, classifier=False)
         results = {}
-        for texts, facts in made["sets"].items():
-            shared = {
-                "model": made["model"],
-                "work": work,
-                "texts": texts,
-                "fixed_length": facts["fixed_length"],
-                "steps": arguments.steps,
-                "batch_size": arguments.batch_size,
-                "threads": arguments.threads,
-            }
-            requests = {name: {**shared, "variant": name} for name in names}
+        for texts in made["sets"]:
+            shared = shared_setting(made, texts, work, arguments)
+            requests = {name: {**shared, "variant": name, "threads": arguments.threads} for name in names}
             results[texts] = interleave(measure, requests, arguments.rounds, arguments.small)
     publish("training", arguments, summarise(results), COLUMNS, texts=made["sets"], rounds=results)
 

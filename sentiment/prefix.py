@@ -137,7 +137,7 @@ def _fill(
         splits: all reviews.
     """
     rows = concatenate_datasets([split.select_columns(["input_ids", "length"]) for split in splits])
-    for chosen in batches(rows["length"], BATCH_SIZE):
+    for chosen in batches(rows["length"][:], BATCH_SIZE):  # a list: sorting looks each up
         parts = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
         for i, part in zip(chosen, parts, strict=True):
             states[places[i] : places[i] + sizes[i]] = part.numpy()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +185,14 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink
+
+
+def help_of(command: str, modules: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Ask for a command's help in a process of its own: what it prints, and which of the modules that has loaded."""
+    code = (
+        f"import json, runpy, sys\nsys.argv[1:] = ['{command}', '--help']\n"
+        "try: runpy.run_module('sentiment', run_name='__main__')\n"
+        f"except SystemExit: print(json.dumps([name for name in {modules} if name in sys.modules]), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return result.stdout, json.loads(result.stderr)
