@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -33,6 +33,7 @@ STYLE: Any = {
 }
 
 Points = Mapping[str, Sequence[Mapping[str, float]]]
+Columns = Mapping[str, Sequence[Any]]
 
 
 def save(figure: Figure, path: Path, dpi: int) -> None:
@@ -66,23 +67,22 @@ def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Fig
     return figure
 
 
-def confusions(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def confusions(tables: Mapping[str, Columns]) -> Figure:
     """Show the confusion matrix of each model, counts with the share of the row.
 
     Args:
-        tables: model to rows with actual and predicted label words.
+        tables: model to the columns actual and predicted, label words.
     """
     figure, panels = _panels(len(tables), 7.4, 3.4)
     for axes, (model, table) in zip(panels, tables.items(), strict=True):
-        words = sorted(table["actual"].unique())
-        counts = pd.crosstab(table["actual"], table["predicted"]).reindex(index=words, columns=words, fill_value=0)
-        shares = counts.div(counts.sum(axis=1), axis=0)
+        words = sorted(set(table["actual"]))
+        pairs, rows = Counter(zip(table["actual"], table["predicted"], strict=True)), Counter(table["actual"])
+        shares = [[pairs[actual, predicted] / rows[actual] for predicted in words] for actual in words]
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for y, actual in enumerate(words):
             for x, predicted in enumerate(words):
-                share = float(shares.loc[actual, predicted])
-                text = f"{int(counts.loc[actual, predicted])}\n{share:.1%}"
-                axes.text(x, y, text, ha="center", va="center", color="white" if share > 0.6 else INK)
+                text = f"{pairs[actual, predicted]}\n{shares[y][x]:.1%}"
+                axes.text(x, y, text, ha="center", va="center", color="white" if shares[y][x] > 0.6 else INK)
         axes.set(xticks=range(len(words)), xticklabels=words, yticks=range(len(words)), title=NAMES[model])
         axes.set_yticklabels(words, rotation=90, va="center")
         axes.set(xlabel="predicted", ylabel="actual")
@@ -90,7 +90,7 @@ def confusions(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def training_curves(train: pd.DataFrame, validation: pd.DataFrame, best_step: int) -> Figure:
+def training_curves(train: Columns, validation: Columns, best_step: int) -> Figure:
     """Show the loss on both splits and the validation accuracy over the steps.
 
     Args:

@@ -6,9 +6,10 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd  # half of a light stage's start-up; who makes tables has it anyway
 
 DIGITS = 6
 
@@ -52,6 +53,8 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a parquet table."""
+    import pandas as pd
+
     return pd.read_parquet(path)
 
 
@@ -64,3 +67,12 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if lone else csv.QUOTE_MINIMAL
     digits = f"%.{DIGITS}f"
     table.to_csv(path, index=False, float_format=digits, lineterminator="\n", encoding="utf-8", quoting=quoting)
+
+
+def read_csv(path: Path) -> dict[str, list[Any]]:
+    """Read a table written by `write_csv`, as a list of values for each column."""
+    from pyarrow import csv as arrow_csv
+
+    options = arrow_csv.ParseOptions(newlines_in_values=True)
+    columns: dict[str, list[Any]] = arrow_csv.read_csv(path, parse_options=options).to_pydict()
+    return columns

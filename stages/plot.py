@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+from pyarrow import Table, compute, parquet
 
 from sentiment.errors import exit_on_input_error
 from sentiment.figures import draw_all
@@ -27,7 +27,7 @@ from sentiment.paths import (
     TRAINING_CURVES,
 )
 from sentiment.report import SCORERS, compare, embedded, print_comparison, render
-from sentiment.tables import read_json, read_parquet, write_json
+from sentiment.tables import read_csv, read_json, write_json
 
 MODELS = ("base", "finetuned")
 
@@ -61,17 +61,16 @@ def gather_tables(measures: dict[str, Any]) -> dict[str, Any]:
         **curves,
         "measures": measures,
         "scorers": SCORERS,
-        "confusion": {model: pd.read_csv(TEST_CURVES / f"confusion_{model}.csv") for model in MODELS},
-        "train": pd.read_csv(TRAINING_CURVES / "train.csv"),
-        "validation": pd.read_csv(TRAINING_CURVES / "validation.csv"),
+        "confusion": {model: read_csv(TEST_CURVES / f"confusion_{model}.csv") for model in MODELS},
+        "train": read_csv(TRAINING_CURVES / "train.csv"),
+        "validation": read_csv(TRAINING_CURVES / "validation.csv"),
     }
 
 
-def worst_rows(predictions: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+def worst_rows(predictions: Table, count: int) -> list[dict[str, Any]]:
     """Choose the wrong predictions that were stated with the most confidence."""
-    wrong = predictions[~predictions["correct"]]
-    order = (wrong["probability_positive"] - 0.5).abs().sort_values(ascending=False, kind="stable").index
-    return [{str(key): value for key, value in row.items()} for row in wrong.loc[order[:count]].to_dict("records")]
+    wrong: list[dict[str, Any]] = predictions.filter(compute.invert(predictions["correct"])).to_pylist()
+    return sorted(wrong, key=lambda row: -abs(row["probability_positive"] - 0.5))[:count]
 
 
 def source_of(entry: dict[str, Any], name: str) -> str:
@@ -89,6 +88,7 @@ def main() -> None:
     pictures = draw_all(gather_tables(measures), REPORTS / "figures", params.dpi)
     names = {kind: all_params[kind]["name"] for kind in ("data", "model")}
     comparison = compare(measures["base"], measures["test"])
+    predictions = parquet.ParquetFile(PREDICTIONS / "test.parquet").read()  # parquet.read_table would import pandas
     content = {
         **names,
         "m": measures,
@@ -98,7 +98,7 @@ def main() -> None:
         "params": all_params,
         "choices": flatten({key: value for key, value in all_params.items() if key != "plot"}),
         "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],
-        "worst": worst_rows(read_parquet(PREDICTIONS / "test.parquet"), params.worst_rows),
+        "worst": worst_rows(predictions, params.worst_rows),
         "pictures": {name: embedded(file) for name, file in pictures.items()},
         "model_facts": source_of(catalog_entry("models", names["model"]), names["model"]),
         "data_facts": source_of(catalog_entry("datasets", names["data"]), names["data"]),

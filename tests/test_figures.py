@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -34,13 +33,11 @@ MEASURES: dict[str, Any] = {
 ROC = [{"false_positive_rate": x, "true_positive_rate": y} for x, y in ((0.0, 0.0), (0.25, 0.9), (1.0, 1.0))]
 PRECISION_RECALL = [{"precision": p, "recall": r} for p, r in ((0.5, 1.0), (0.8, 0.6), (1.0, 0.0))]
 BINS = [{"n": 4, "probability": 0.2, "positive_rate": 0.25}, {"n": 6, "probability": 0.9, "positive_rate": 0.7}]
-PAIRS = pd.DataFrame(
-    {
-        "actual": ["negative"] * 4 + ["positive"] * 4,
-        "predicted": ["negative", "negative", "negative", "positive", "negative", "negative", "positive", "positive"],
-    }
-)
-ONE_CLASS = PAIRS.assign(predicted="positive")
+PAIRS = {
+    "actual": ["negative"] * 4 + ["positive"] * 4,
+    "predicted": ["negative", "negative", "negative", "positive", "negative", "negative", "positive", "positive"],
+}
+ONE_CLASS = {**PAIRS, "predicted": ["positive"] * 8}
 SCORERS = {"majority": "majority label", "tfidf_lr": "TF-IDF"}
 TABLES: dict[str, Any] = {
     "scorers": SCORERS,
@@ -49,8 +46,8 @@ TABLES: dict[str, Any] = {
     "roc": {"base": ROC, "finetuned": ROC},
     "precision_recall": {"base": PRECISION_RECALL, "finetuned": PRECISION_RECALL},
     "calibration": {"base": BINS[:1], "finetuned": BINS},
-    "train": pd.DataFrame({"step": [10, 20, 30], "log_loss": [0.69, 0.4, 0.2]}),
-    "validation": pd.DataFrame({"step": [0, 20], "log_loss": [0.7, 0.3], "accuracy": [0.5, 0.9]}),
+    "train": {"step": [10, 20, 30], "log_loss": [0.69, 0.4, 0.2]},
+    "validation": {"step": [0, 20], "log_loss": [0.7, 0.3], "accuracy": [0.5, 0.9]},
 }
 
 MAKERS: dict[str, Callable[[], Figure]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from stages import plot
@@ -230,7 +232,8 @@ def test_the_most_confident_mistake_stands_first_and_right_ones_nowhere(inputs: 
 
 
 def test_equally_sure_mistakes_keep_their_order() -> None:
-    table = pd.DataFrame({"id": range(3000), "correct": False, "probability_positive": [0.75, 0.125, 0.25] * 1000})
+    confidences = [0.75, 0.125, 0.25] * 1000
+    table = pa.table({"id": range(3000), "correct": [False] * 3000, "probability_positive": confidences})
     surest, others = [n for n in range(3000) if n % 3 == 1], [n for n in range(3000) if n % 3 != 1]
     assert [row["id"] for row in plot.worst_rows(table, 2500)] == [*surest, *others][:2500]
 
@@ -271,7 +274,9 @@ def test_the_facts_of_a_hub_model_name_its_revision() -> None:
     assert plot.source_of({"source": "local", "licence": "yours"}, "own") == "own (local; licence: yours)"
 
 
-def test_importing_the_stage_brings_no_torch_transformers_or_scikit_learn() -> None:
-    code = "import sys, stages.plot; print(sorted({'torch', 'transformers', 'sklearn', 'scipy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_the_whole_stage_imports_no_torch_transformers_scikit_learn_or_pandas(inputs: Path) -> None:
+    heavy = ("torch", "transformers", "sklearn", "scipy", "pandas")
+    code = f"import sys; from stages import plot; plot.main(); print(sorted({set(heavy)} & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

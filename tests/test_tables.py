@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sentiment.tables import read_json, read_parquet, rounded, write_csv, write_json, write_parquet
+from sentiment.tables import read_csv, read_json, read_parquet, rounded, write_csv, write_json, write_parquet
 from tests.conftest import ROOT
 
 TEXTS = ["plain", "a, comma", 'a "quote"', "two\nlines", "Windows\r\nlines", "", " blanks ", "é 漢 🙂", "tab\there"]
@@ -128,6 +128,13 @@ def test_parquet_gives_the_table_back_without_its_index(tmp_path: Path) -> None:
     found = read_parquet(tmp_path / "deep" / "t.parquet")
     pd.testing.assert_frame_equal(found, table.reset_index(drop=True), check_exact=True)
     assert list(found.columns) == ["id", "text", "p", "ok"]
+
+
+def test_csv_is_read_as_columns_of_numbers_and_texts(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b'step,log_loss,text\n0,0.693147,"a\nb, c"\n10,1e-06,\n')
+    found = read_csv(tmp_path / "t.csv")
+    assert found == {"step": [0, 10], "log_loss": [0.693147, 1e-06], "text": ["a\nb, c", ""]}
+    assert list(map(type, [found["step"][0], found["log_loss"][0]])) == [int, float]
 
 
 def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
