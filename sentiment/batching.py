@@ -1,4 +1,4 @@
-"""Batches of reviews: packed into one row on the CPU, padded on the right to the longest elsewhere."""
+"""Batches of reviews: packed into one row where the model is known to allow it, padded on the right otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment import backbones, packing
+from sentiment import backbones, packing, varlen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,8 +47,8 @@ class Padder:
 def prepare(model: PreTrainedModel, device: str) -> Batcher:
     """Choose how a model reads its batches, and make it ready for them.
 
-    Packed rows save padding, which on the CPU is most of the time of reviews of unequal length. A GPU has kernels for
-    padded batches, and a family that is not known here may hide a place where packed reviews would mix.
+    Packed rows save padding, which is most of the time of reviews of unequal length. An Apple GPU has no kernels for
+    them, and a family that is not known here may hide a place where packed reviews would mix.
 
     Args:
         model: attention and last block are changed in place; what is saved of it stays as it was. Once packed, it
@@ -58,11 +58,22 @@ def prepare(model: PreTrainedModel, device: str) -> Batcher:
     Returns:
         What makes a batch for `Formulation.logits` of token ids.
     """
-    if device == "cpu" and model.config.model_type in backbones.PACKABLE:
-        model.set_attn_implementation(packing.ATTENTION)
-        backbones.shorten_last_block(model)
-        return packing.Packer(backbones.first_position(model.config))
-    return Padder(model.config.pad_token_id)
+    if device == "mps" or model.config.model_type not in backbones.PACKABLE:
+        return Padder(model.config.pad_token_id)
+    first = backbones.first_position(model.config)
+    backbones.shorten_last_block(model)
+    if device == "cuda":
+        model.set_attn_implementation(varlen.ATTENTION)
+        return varlen.VarlenPacker(first)
+    model.set_attn_implementation(packing.ATTENTION)
+    return packing.Packer(first)
+
+
+def send(batch: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
+    """Move a batch to a device; to an NVIDIA GPU from pinned memory, so that the host need not wait for it."""
+    if device == "cuda":
+        return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 class Collator:

@@ -71,7 +71,8 @@ class LabelWords:
             asked = packing.hidden_at(model, batch, self.places(model, batch))
         else:
             asked = self._padded(model, batch)
-        ids = torch.tensor([token for group in self.words for token in group], device=asked.device)
+        ids = torch.tensor([token for group in self.words for token in group])
+        ids = ids.to(asked.device, non_blocking=asked.is_cuda)
         logits = torch.split(backbones.word_logits(model, asked, ids), [len(group) for group in self.words], 1)
         return torch.stack([group.logsumexp(1) for group in logits], 1)
 

@@ -1,9 +1,9 @@
-"""Batches without padding, for the CPU: all reviews of a batch stand one after another in a single row of tokens.
+"""Batches without padding: all reviews of a batch stand one after another in a single row of tokens.
 
 Every layer of a transformer but attention looks at one token alone, so such a row costs what its real tokens cost.
-Attention, registered with transformers under the name ATTENTION, is computed for each review by itself: transformers
-hands the reviews' lengths down to it, and the models stay transformers' own. Same idea, for one long sequence on a GPU:
-Krell et al. 2021, https://arxiv.org/abs/2107.02027.
+On the CPU attention, registered with transformers under the name ATTENTION, is computed for each review by itself:
+transformers hands the reviews' lengths down to it, and the models stay transformers' own; `sentiment.varlen` has that
+of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://arxiv.org/abs/2107.02027.
 """
 
 from __future__ import annotations
@@ -119,13 +119,19 @@ def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tens
     """Find the first of the highest values within each review.
 
     Args:
-        values: [1, tokens].
+        values: whole numbers, at least 0, [1, tokens].
         lengths: tokens of each review, [reviews].
 
     Returns:
         Places in the row, int64 [reviews].
     """
-    return starts(lengths) + torch.stack([part.argmax() for part in torch.split(values[0], lengths.tolist())])
+    tokens = values.shape[1]
+    review = torch.repeat_interleave(
+        lengths, output_size=tokens
+    )  # of each token; told the size, no GPU is asked for it
+    back = torch.arange(tokens - 1, -1, -1, device=values.device)  # tokens after this one: of equals the first has most
+    highest = torch.zeros_like(lengths).scatter_reduce(0, review, values[0].long() * tokens + back, "amax")
+    return tokens - 1 - highest % tokens
 
 
 def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:
@@ -141,5 +147,7 @@ def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places:
     """
     if "features" in batch:
         return batch["features"]
-    hidden: torch.Tensor = model.base_model(**batch, places=places, use_cache=False).last_hidden_state
+    mask = torch.ones_like(batch["input_ids"])  # read by nobody; without one a GPU is asked whether there is padding
+    output = model.base_model(**batch, attention_mask=mask, places=places, use_cache=False)
+    hidden: torch.Tensor = output.last_hidden_state
     return hidden[0].index_select(0, places)

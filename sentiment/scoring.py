@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sentiment.batching import prepare
+from sentiment.batching import prepare, send
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,9 +66,8 @@ def score(
     with torch.inference_mode():
         for chosen in batches([len(row) for row in ids], batch_size):
             batch = make_batch([ids[i] for i in chosen])
-            output = formulation.logits(model, {name: tensor.to(device) for name, tensor in batch.items()})
             order += chosen
-            outputs.append(output.float().cpu().numpy())
-    scores = np.concatenate(outputs).astype(np.float64)
+            outputs.append(formulation.logits(model, send(batch, device)).float())
+    scores = torch.cat(outputs).cpu().numpy().astype(np.float64)  # fetched once: a GPU is not waited for in between
     scores[order] = scores.copy()
     return scores

@@ -35,6 +35,8 @@ def training_arguments(device: str, seed: int, total_steps: int, **settings: Any
         report_to=[],
         disable_tqdm=True,
         dataloader_pin_memory=device == "cuda",
+        accelerator_config={"non_blocking": device == "cuda"},  # else each batch waits for the step before it
+        logging_nan_inf_filter=False,  # it would wait for every step's loss, and hide a loss that is no number
         **settings,
     )
 

@@ -5,8 +5,8 @@ one safetensors file per block, their sketches and sentiment.json beside it; met
 plots/training/{train,validation}.csv.
 
 AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are drawn
-from the seed; padded ones, as a GPU needs them, hold reviews of near-equal length. The validation split alone decides
-which checkpoint is kept and when to stop; the test split is not read.
+from the seed; padded ones, as families need them that cannot be packed, hold reviews of near-equal length. The
+validation split alone decides which checkpoint is kept and when to stop; the test split is not read.
 """
 
 from __future__ import annotations
@@ -220,10 +220,11 @@ def make_trainer(
         seed: decides the order of the batches and the dropout.
     """
     labels = np.asarray(train["label"])
-    loss = ClassificationLoss(class_weights(params.class_weights, labels), params.label_smoothing, params.focal_gamma)
+    weights = class_weights(params.class_weights, labels).to(device)
+    loss = ClassificationLoss(weights, params.label_smoothing, params.focal_gamma)
     batcher = prepare(model, device)
     states: States | None = None
-    if isinstance(batcher, Packer) and reads_prefix_again(params):
+    if device == "cpu" and isinstance(batcher, Packer) and reads_prefix_again(params):
         file = SCRATCH / "prefix"
         states, [train, validation] = prefix.compute(model, formulation, batcher, [train, validation], file)
     train = train.select(resample(labels, params.sampling, seed))

@@ -12,8 +12,10 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModel, ElectraConfig, ElectraForSequenceClassification
 from transformers.trainer_pt_utils import find_batch_size
 
+from sentiment import packing, varlen
 from sentiment.batching import Batcher, Collator, Padder, pad, prepare
-from sentiment.packing import ATTENTION, Packer
+from sentiment.packing import Packer
+from sentiment.varlen import VarlenPacker
 
 ROWS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [2, 2]]
 
@@ -72,17 +74,20 @@ def test_a_collator_survives_pickling(batcher: Batcher) -> None:
     assert str(again(rows)) == str(Collator(batcher)(rows))
 
 
-@pytest.mark.parametrize(("device", "family", "packs"), [("cpu", "gpt2", True), ("cuda", "gpt2", False)])
-def test_the_cpu_packs_and_a_gpu_pads(
-    device: str, family: str, packs: bool, tiny_models: Callable[[str], Path]
+@pytest.mark.parametrize(
+    ("device", "kind", "attention"),
+    [("cpu", Packer, packing.ATTENTION), ("cuda", VarlenPacker, varlen.ATTENTION), ("mps", Padder, "sdpa")],
+)
+def test_each_device_has_its_batches(
+    device: str, kind: type, attention: str, tiny_models: Callable[[str], Path]
 ) -> None:
-    model = AutoModel.from_pretrained(tiny_models(family))
-    assert isinstance(prepare(model, device), Packer if packs else Padder)
-    assert (model.config._attn_implementation == ATTENTION) == packs
+    model = AutoModel.from_pretrained(tiny_models("gpt2"))
+    assert type(prepare(model, device)) is kind
+    assert model.config._attn_implementation == attention
 
 
 def test_an_unknown_family_is_padded() -> None:
     config = ElectraConfig(vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)
     model = ElectraForSequenceClassification(config)
-    assert isinstance(prepare(model, "cpu"), Padder)
+    assert all(isinstance(prepare(model, device), Padder) for device in ("cpu", "cuda"))
     assert model.config._attn_implementation == "sdpa"
