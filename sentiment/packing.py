@@ -126,9 +126,7 @@ def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tens
         Places in the row, int64 [reviews].
     """
     tokens = values.shape[1]
-    review = torch.repeat_interleave(
-        lengths, output_size=tokens
-    )  # of each token; told the size, no GPU is asked for it
+    review = torch.repeat_interleave(lengths, output_size=tokens)  # of each token; told the size, it asks no GPU
     back = torch.arange(tokens - 1, -1, -1, device=values.device)  # tokens after this one: of equals the first has most
     highest = torch.zeros_like(lengths).scatter_reduce(0, review, values[0].long() * tokens + back, "amax")
     return tokens - 1 - highest % tokens
