@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
@@ -24,6 +25,7 @@ from benchmarks.harness import interleave, medians, meter, parser, peak_memory, 
 from sentiment.errors import exit_on_input_error
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedConfig, PreTrainedModel, Trainer
 
 
@@ -41,6 +43,8 @@ class Setting:
         batch_size: reviews per step.
         threads: CPU threads.
         round: the number of the round, which draws the reviews.
+        device: cpu or cuda.
+        warm_up: steps before those measured, at most as many.
     """
 
     variant: str
@@ -52,6 +56,8 @@ class Setting:
     batch_size: int
     threads: int
     round: int
+    device: str = "cpu"
+    warm_up: int = 1
 
 
 Rows = list[dict[str, Any]]
@@ -73,20 +79,26 @@ class Variant:
     frozen: bool = False
 
 
-def stock(setting: Setting, rows: Rows, model: Any, collate: Any) -> Trainer:
-    """Make transformers' own Trainer, its settings as they are."""
+def stock(setting: Setting, rows: Rows, model: Any, collate: Any, bf16: bool = False) -> Trainer:
+    """Make transformers' own Trainer, its settings as they are, but for bf16 where asked for."""
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
 
     arguments = TrainingArguments(
         output_dir=setting.work,
         per_device_train_batch_size=setting.batch_size,
-        use_cpu=True,
+        use_cpu=setting.device == "cpu",
+        bf16=bf16,
         seed=setting.round,
         report_to=[],
         disable_tqdm=True,
     )
-    return Trainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), data_collator=collate)
+    trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), data_collator=collate)
+    if bf16:
+        trainer.model = trainer.accelerator.prepare_model(
+            model
+        )  # as Trainer.train does: puts autocast around the model
+    return trainer
 
 
 def copied_label_words(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
@@ -118,12 +130,13 @@ def copied_label_words(setting: Setting, rows: Rows, every: Rows, stack: ExitSta
     return trainer
 
 
-def stock_head(padding: bool | str, keep_pages: bool = False) -> Build:
+def stock_head(padding: bool | str, keep_pages: bool = False, bf16: bool = False) -> Build:
     """Give what makes the stock Trainer of a classifier.
 
     Args:
         padding: max_length pads to the fixed length, True to the longest of a batch.
         keep_pages: with our allocator's settings, all else as it comes.
+        bf16: whether the Trainer is told to compute in bf16.
     """
 
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
@@ -137,7 +150,7 @@ def stock_head(padding: bool | str, keep_pages: bool = False) -> Build:
         tokenizer = load_tokenizer(Path(setting.model))
         model = AutoModelForSequenceClassification.from_pretrained(setting.model, pad_token_id=tokenizer.pad_token_id)
         collate = DataCollatorWithPadding(tokenizer, padding=padding, max_length=setting.fixed_length)
-        return stock(setting, rows, model, collate)
+        return stock(setting, rows, model, collate, bf16)
 
     return build
 
@@ -169,7 +182,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
             stack.enter_context(mock.patch.object(backbones, "_fuse_gelu"))
         if without == "prefix":
             stack.enter_context(mock.patch("stages.train.reads_prefix_again", return_value=False))
-        torch_setup.set_up_torch(setting.round, setting.threads, "cpu")
+        torch_setup.set_up_torch(setting.round, setting.threads, setting.device)
         folder = Path(setting.model)
         plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
         blocks = frozen_blocks(backbones.load_config(folder)) if frozen else 0
@@ -182,7 +195,8 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
         if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
         few = Dataset.from_list(rows)
-        return make_trainer(model, how, few, few, params, "cpu", setting.round)
+        validation = few.select(range(min(len(few), setting.batch_size)))
+        return make_trainer(model, how, few, validation, params, setting.device, setting.round)
 
     return build
 
@@ -226,18 +240,34 @@ def useful_flops(config: PreTrainedConfig, lengths: list[int], blocks: int) -> f
     return float(3 * blocks * block)
 
 
-def product_peak() -> float:
-    """Measure the machine at what it does best: the most FLOP/s of five products of square matrices."""
+def product_peak(size: int = 1536, count: int = 6, device: str = "cpu", dtype: torch.dtype | None = None) -> float:
+    """Measure the machine at what it does best: the most FLOP/s of some products of square matrices.
+
+    Args:
+        size: of the matrices.
+        count: products; the first ones bring a processor to its speed.
+        device: cpu or cuda.
+        dtype: of the numbers; None: fp32.
+    """
     import torch
 
-    size = 1536
-    left, right = torch.rand(size, size), torch.rand(size, size)
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
-    for _ in range(6):
+    for _ in range(count):
+        finish(device)
         start = time.perf_counter()
         left @ right
+        finish(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)
+
+
+def finish(device: str) -> None:
+    """Wait until a device has done what it was told; a CPU always has."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.synchronize()
 
 
 def step(trainer: Trainer, batch: Any) -> None:
@@ -254,32 +284,48 @@ def step(trainer: Trainer, batch: Any) -> None:
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure a variant once: some steps after one that does not count.
+    """Measure a variant once.
 
     Args:
         request: a Setting's values.
 
     Returns:
-        Of the measured steps: `meter`'s values per step, reviews and useful tokens and FLOPs per second; the machine's
-        peak in FLOP/s, and the process's peak in GB.
+        What `measure_steps` gives; the machine's peak in FLOP/s, the share of it, and the process's peak in GB.
     """
     import torch
 
     setting = Setting(**request)
-    variant = VARIANTS[setting.variant]
-    every = material.read_ids(setting.work, setting.texts, variant.formulation)
-    rows = random.Random(setting.round).sample(every, setting.steps * setting.batch_size)  # noqa: S311
     torch.set_num_threads(setting.threads)
     peak = product_peak()
+    measured = measure_steps(VARIANTS[setting.variant], setting)
+    return {
+        **measured,
+        "peak_flops_per_second": peak,
+        "of_peak": measured["useful_flops_per_second"] / peak,
+        "memory_gb": peak_memory(),
+    }
+
+
+def measure_steps(variant: Variant, setting: Setting) -> dict[str, float]:
+    """Measure some steps, after those that do not count.
+
+    Returns:
+        Of the measured steps: `meter`'s values per step, reviews and useful tokens and FLOPs per second.
+    """
+    every = material.read_ids(setting.work, setting.texts, variant.formulation)
+    rows = random.Random(setting.round).sample(every, setting.steps * setting.batch_size)  # noqa: S311
     with ExitStack() as stack:
         trainer = variant.build(setting, rows, every, stack)
         trainer.create_optimizer_and_scheduler(setting.steps)
         trainer.current_gradient_accumulation_steps = 1  # what Trainer.train would set
         batches = trainer.get_train_dataloader()
-        step(trainer, next(iter(batches)))
+        for batch in islice(batches, setting.warm_up):
+            step(trainer, batch)
+        finish(setting.device)
         with meter() as used:
             for batch in batches:
                 step(trainer, batch)
+            finish(setting.device)
         lengths = [row["length"] for row in rows]
         config = cast("PreTrainedModel", trainer.model).config
         flops = useful_flops(config, lengths, config.n_layer - (frozen_blocks(config) if variant.frozen else 0))
@@ -289,9 +335,6 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         "reviews_per_second": len(rows) / seconds,
         "tokens_per_second": sum(lengths) / seconds,
         "useful_flops_per_second": flops / seconds,
-        "peak_flops_per_second": peak,
-        "of_peak": flops / seconds / peak,
-        "memory_gb": peak_memory(),
     }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import torch
 import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import busy, harness, preparing, repositories, scoring, storing, training
+from benchmarks import busy, gpu, harness, material, preparing, repositories, scoring, storing, training
 from sentiment import backbones
 from sentiment.checkpoints import save_blocks
 from sentiment.params import read_yaml
@@ -45,6 +48,57 @@ def test_training_measures_all_variants_on_texts_from_files(tmp_path: Path) -> N
     assert {"processor", "cores", "memory_gb", "versions", "date"} <= set(result["machine"])
     lengths = {name: rounds[0]["tokens_per_second"] for name, rounds in result["rounds"]["mine"].items()}
     assert set(lengths) == set(training.VARIANTS)
+
+
+def test_the_gpus_benchmark_runs_on_the_cpu_and_trains_an_epoch(tmp_path: Path) -> None:
+    names = [name for name in gpu.VARIANTS if "compiled" not in name]  # compiling takes a minute
+    result, printed = run_small("gpu", tmp_path, "--device", "cpu", "--epoch", "--only", *names)
+    assert [row["variant"] for row in result["rows"]] == names
+    recipe = result["rows"][0]
+    assert (recipe["variant"], recipe["times_recipe"]) == (gpu.RECIPE, 1)
+    for row in result["rows"]:
+        assert set(gpu.COLUMNS) <= set(row)
+        assert row["times_recipe"] == pytest.approx(row["reviews_per_second"] / recipe["reviews_per_second"], rel=1e-4)
+        assert row["minutes_per_epoch"] == pytest.approx(25_000 / row["reviews_per_second"] / 60, rel=1e-4)
+        assert 0 < row["mfu"] < 1
+        assert row["variant"] in printed
+    assert result["epochs"]["long"]["reviews"] == 64
+    assert result["epochs"]["long"]["tokens_per_second"] > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, which is measured")
+def test_the_gpus_benchmark_refuses_to_measure_a_gpu_that_is_not_there() -> None:
+    command = [sys.executable, "-m", "benchmarks.gpu", "--small"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --device: found cuda, but torch ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_stock_trainer_computes_in_bf16_where_asked_for(tmp_path: Path) -> None:
+    request = {"work": str(tmp_path), "files": {}, "model": None, "small": True, "classifier": False}
+    made = material.make(request)
+    setting = training.Setting("", made["model"], str(tmp_path), "short", 128, 1, 2, 1, 0)
+    rows = material.read_ids(str(tmp_path), "short", "head")[:2]
+    found = []
+    for bf16 in (True, False):
+        with ExitStack() as stack:
+            trainer: Any = training.stock_head("max_length", bf16=bf16)(setting, rows, rows, stack)
+        product = trainer.model.transformer.h[0].attn.c_attn
+        product.register_forward_hook(lambda module, inputs, output: found.append(output.dtype))
+        trainer.create_optimizer_and_scheduler(1)
+        trainer.current_gradient_accumulation_steps = 1
+        training.step(trainer, next(iter(trainer.get_train_dataloader())))
+        assert product.weight.dtype == torch.float32
+    assert found == [torch.bfloat16, torch.float32]
+
+
+def test_long_texts_are_as_long_as_imdbs_reviews() -> None:
+    """IMDb's train split: mean 234 words, median 174; the mean of the log-normal would be 215."""
+    words = [len(text.split()) for text in gpu.long_texts(1000)]
+    assert statistics.median(words) == pytest.approx(174, rel=0.1)
+    assert statistics.stdev(map(math.log, words)) == pytest.approx(0.65, rel=0.1)
+    assert gpu.long_texts(10) == gpu.long_texts(10)
 
 
 def test_scoring_finds_the_same_probabilities_every_way(tmp_path: Path) -> None:
