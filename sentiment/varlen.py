@@ -87,10 +87,10 @@ def attend(
     grouped = query.shape[1] != key.shape[1]
     q, k, v = (states[0].transpose(0, 1).to(value.dtype) for states in (query, key, value))
     if value.dtype in KERNEL_TYPES and dropout == 0 and value.shape[-1] in KERNEL_WIDTHS:
-        window = (-1, 0) if causal else (-1, -1)  # how the kernel is told
-        longest = real.shape[1]
+        longest, window = real.shape[1], (-1, 0) if causal else (-1, -1)  # the window says causal or not
+        groups: dict[str, Any] = {"enable_gqa": True} if grouped else {}  # earlier versions of torch do not know it
         attended: Any = varlen_attn(
-            q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=window, enable_gqa=grouped
+            q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=window, **groups
         )
         return attended[None], None
     q, k, v = (_pad(states, real, slots) for states in (q, k, v))

@@ -36,7 +36,7 @@ def by_documentation(
     *,
     scale: float | None,
     window_size: tuple[int, int],
-    enable_gqa: bool,
+    enable_gqa: bool = False,
 ) -> torch.Tensor:
     """What `varlen_attn` says that it gives, in float64; tensors [tokens, heads, width]."""
     assert query.dtype == key.dtype == value.dtype
