@@ -6,7 +6,9 @@ import hashlib
 import re
 import string
 import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -77,25 +79,54 @@ def judge(rows: pd.DataFrame, numbers: Mapping[str, int]) -> pd.DataFrame:
     return rows.assign(label=label, problem=problem, found=rows["label"])
 
 
-def describe_problems(rows: pd.DataFrame, labels: Mapping[str, Sequence[Any]]) -> str:
-    """List the unusable rows by file and problem, the first ten row numbers of each.
+@dataclass
+class _Alike:
+    """The unusable rows of one file with one problem: how many, and the first ten rows and labels found there."""
 
-    Args:
-        rows: judged rows, with at least one problem among them.
-        labels: the label words that are allowed.
-    """
-    lines = []
-    for (source, problem), group in rows[rows["problem"] != ""].groupby(["source", "problem"], sort=True):
-        shown = ", ".join(map(str, group["source_row"].head(SHOWN_ROWS)))
-        more = f" and {len(group) - SHOWN_ROWS} more" if len(group) > SHOWN_ROWS else ""
-        line = f"{source}: {problem} in row {shown}{more}"
-        if problem == "unknown label":
-            found = ", ".join(repr(value) for value in group["found"].drop_duplicates().head(SHOWN_ROWS))
-            words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in labels.items())
-            line += f" (found {found}; allowed {words})"
-        lines.append(line)
-    hidden = [f"and {len(lines) - SHOWN_ROWS} more such lines"] if len(lines) > SHOWN_ROWS else []
-    return "\n  ".join([*lines[:SHOWN_ROWS], *hidden])
+    count: int = 0
+    rows: list[int] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)
+
+
+class Problems:
+    """Counts the unusable rows of a stream by file and problem, and remembers the first ten of each."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._groups: defaultdict[tuple[str, str], _Alike] = defaultdict(_Alike)
+
+    @property
+    def total(self) -> int:
+        """Number of unusable rows."""
+        return sum(group.count for group in self._groups.values())
+
+    def add(self, judged: pd.DataFrame) -> None:
+        """Count those among some judged rows."""
+        bad = judged.loc[judged["problem"] != "", ["source", "problem", "source_row", "found"]]
+        for source, problem, row, found in bad.itertuples(index=False, name=None):
+            group = self._groups[source, problem]
+            group.count += 1
+            if len(group.rows) < SHOWN_ROWS:
+                group.rows.append(row)
+            if len(group.found) < SHOWN_ROWS and found not in group.found:
+                group.found.append(found)
+
+    def describe(self, labels: Mapping[str, Sequence[Any]]) -> str:
+        """List them by file and problem.
+
+        Args:
+            labels: the label words that are allowed.
+        """
+        lines = []
+        for (source, problem), group in sorted(self._groups.items()):
+            more = f" and {group.count - SHOWN_ROWS} more" if group.count > SHOWN_ROWS else ""
+            line = f"{source}: {problem} in row {', '.join(map(str, group.rows))}{more}"
+            if problem == "unknown label":
+                words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in labels.items())
+                line += f" (found {', '.join(map(repr, group.found))}; allowed {words})"
+            lines.append(line)
+        hidden = [f"and {len(lines) - SHOWN_ROWS} more such lines"] if len(lines) > SHOWN_ROWS else []
+        return "\n  ".join([*lines[:SHOWN_ROWS], *hidden])
 
 
 def without_breaks(text: Any) -> Any:
@@ -103,14 +134,15 @@ def without_breaks(text: Any) -> Any:
     return _BREAK.sub(" ", text).strip() if isinstance(text, str) else text
 
 
-def fingerprint(text: str) -> bytes:
+def fingerprint(text: str) -> int:
     """Digest a text so that case, punctuation and white space do not count.
 
     Returns:
-        16 bytes, equal for equal and (as good as certainly) unequal for unequal normalised texts.
+        A signed number of 64 bits, equal for equal normalised texts; that any two unequal ones among a million share
+        theirs has a chance of 3e-8.
     """
     words = " ".join(text.casefold().translate(_SIGNS).split()) or text
-    return hashlib.blake2b(words.encode("utf-8"), digest_size=16).digest()
+    return int.from_bytes(hashlib.blake2b(words.encode("utf-8"), digest_size=8).digest(), "little", signed=True)
 
 
 def drop_duplicates(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:

@@ -19,8 +19,8 @@ from sentiment.errors import InputError, allowed
 from sentiment.facts import check_files, content_revision, read_facts
 from sentiment.names import LABELS
 from sentiment.probability import probabilities
-from sentiment.readers import encoding_problem
-from sentiment.rows import CHUNK_ROWS, batches, judge
+from sentiment.readers import batches, encoding_problem
+from sentiment.rows import CHUNK_ROWS, judge
 from sentiment.scoring import score
 from sentiment.verbalizer import prompt_of
 

@@ -1,7 +1,9 @@
 """Read labelled reviews from files: csv, tsv, json, jsonl, parquet, a folder of split files, or the IMDb tree.
 
-Every reader gives a table with the columns text, label (as found), source (the file), source_row (counted from 1,
-a header not counted) and problem (what makes the row unreadable, else empty). Problems are judged by the caller.
+However many rows there are, only some thousands of them are in memory; json alone, which is one value, is read whole.
+The rows come in tables with the columns text, label (as found), problem (what makes the row unreadable, else empty),
+source (the file) and source_row (counted from 1, a header not counted). The caller judges problems. What is wrong with
+a file as a whole is found when its rows are asked for.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -20,13 +23,33 @@ from pyarrow import ArrowException
 from sentiment.errors import InputError, allowed
 from sentiment.names import SPLITS
 
-COLUMNS = ("text", "label", "source", "source_row", "problem")
+COLUMNS = ("text", "label", "problem", "source")
+TABLE_ROWS = 4096  # enough that a table's own cost does not count, little memory
+READ_BUFFER = 1 << 16  # bytes read at once from a column of a parquet file, which is not held as a whole
 UNLABELLED_FOLDER = "unsup"  # the IMDb archive keeps its unlabelled reviews there
 
 Row = tuple[Any, Any, str]  # text, label, problem
+Tables = Iterator[pd.DataFrame]
+Item = TypeVar("Item")
 
 
-def read_local(path: Path, entry: Mapping[str, Any], where: str) -> dict[str, pd.DataFrame]:
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Part a stream into lists of `size` items, the last of them perhaps shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def tables(rows: Iterable[tuple[Any, ...]], columns: Sequence[str]) -> Tables:
+    """Lay a stream of rows out as tables of some thousands, and number them from 1 in the column source_row."""
+    first = 1
+    for batch in batches(rows, TABLE_ROWS):
+        table = pd.DataFrame(batch, columns=list(columns), dtype=object)
+        yield table.assign(source_row=range(first, first + len(batch)))
+        first += len(batch)
+
+
+def read_local(path: Path, entry: Mapping[str, Any], where: str) -> dict[str, Tables]:
     """Read reviews from a file or a folder.
 
     Args:
@@ -36,7 +59,7 @@ def read_local(path: Path, entry: Mapping[str, Any], where: str) -> dict[str, pd
         where: the entry's place, for messages, such as `catalog.yaml: datasets.reviews`.
 
     Returns:
-        Split name to table. A source without splits gives the one key `all`.
+        Split name to tables. A source without splits gives the one key `all`.
 
     Raises:
         InputError: nothing readable lies there.
@@ -67,8 +90,11 @@ def read_local(path: Path, entry: Mapping[str, Any], where: str) -> dict[str, pd
     )
 
 
-def read_file(path: Path, entry: Mapping[str, Any], where: str) -> pd.DataFrame:
+def read_file(path: Path, entry: Mapping[str, Any], where: str) -> Tables:
     """Read one file of reviews.
+
+    Yields:
+        Tables of its rows, in order.
 
     Raises:
         InputError: the format is unknown, a column is missing, or the file is broken as a whole.
@@ -76,24 +102,25 @@ def read_file(path: Path, entry: Mapping[str, Any], where: str) -> pd.DataFrame:
     if path.suffix not in READERS:
         raise InputError(f"{path}: found the ending {path.suffix or 'none'}, {allowed(path.suffix, READERS)}")
     rows = READERS[path.suffix](path, entry["text"], entry["label"], where)
-    table = pd.DataFrame(rows, columns=["text", "label", "problem"], dtype=object)
-    return _located(table, str(path))
+    yield from tables(((*row, str(path)) for row in rows), COLUMNS)
 
 
-def _located(table: pd.DataFrame, source: str | list[str]) -> pd.DataFrame:
-    """Add where each row stands."""
-    return table.assign(source=source, source_row=range(1, len(table) + 1))[list(COLUMNS)]
-
-
-def read_tree(folder: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
+def read_tree(folder: Path, entry: Mapping[str, Any]) -> Tables:
     """Read folders of .txt files, one review a file, each folder named by a label word.
+
+    Yields:
+        Tables of the reviews, folder by folder.
 
     Raises:
         InputError: a folder's name is no label word, or there is no .txt file at all.
     """
+    yield from tables(_read_folders(folder, entry), COLUMNS)
+
+
+def _read_folders(folder: Path, entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Read text, label, problem and source of each .txt file."""
     words = [str(word) for group in entry["labels"].values() for word in group]
-    rows: list[Row] = []
-    sources: list[str] = []
+    found = False
     for child in sorted(folder.iterdir()):
         if not child.is_dir() or child.name == UNLABELLED_FOLDER:
             continue
@@ -101,11 +128,10 @@ def read_tree(folder: Path, entry: Mapping[str, Any]) -> pd.DataFrame:
             raise InputError(f"{child}: a folder of reviews is named by its label, {allowed(child.name, words)}")
         for file in sorted(child.glob("*.txt"), key=lambda file: (len(file.name), file.name)):
             text = file.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-            rows.append((text, child.name, encoding_problem(text)))
-            sources.append(str(file))
-    if not rows:
+            yield text, child.name, encoding_problem(text), str(file)
+            found = True
+    if not found:
         raise InputError(f"{folder}: no .txt file in its folders")
-    return _located(pd.DataFrame(rows, columns=["text", "label", "problem"], dtype=object), sources)
 
 
 def encoding_problem(*values: Any) -> str:
@@ -119,7 +145,7 @@ def encoding_problem(*values: Any) -> str:
     return ""
 
 
-def _check_columns(path: Path, found: list[str], wanted: tuple[str, str], where: str) -> None:
+def _check_columns(path: Path, found: Sequence[str], wanted: tuple[str, str], where: str) -> None:
     """Refuse a file that lacks a column."""
     for key, name in zip(("text", "label"), wanted, strict=True):
         if name not in found:
@@ -128,10 +154,9 @@ def _check_columns(path: Path, found: list[str], wanted: tuple[str, str], where:
             )
 
 
-def _read_csv(path: Path, text: str, label: str, where: str, delimiter: str = ",") -> list[Row]:
+def _read_csv(path: Path, text: str, label: str, where: str, delimiter: str = ",") -> Iterator[Row]:
     """Read a delimited file with a header, as the csv module and spreadsheets quote it."""
     csv.field_size_limit(sys.maxsize)
-    rows: list[Row] = []
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
@@ -140,27 +165,23 @@ def _read_csv(path: Path, text: str, label: str, where: str, delimiter: str = ",
             at_text, at_label = header.index(text), header.index(label)
             for fields in reader:
                 if len(fields) == len(header):
-                    problem = encoding_problem(*fields)
-                    rows.append((fields[at_text], fields[at_label], problem))
+                    yield fields[at_text], fields[at_label], encoding_problem(*fields)
                 elif fields:  # the csv module gives [] for a blank line
-                    rows.append(("", "", f"fields unlike the header's {len(header)}"))
+                    yield "", "", f"fields unlike the header's {len(header)}"
         except csv.Error as error:
             raise InputError(f"{path}: broken near line {reader.line_num}: {error}; is a quote left open?") from error
-    return rows
 
 
-def _read_tsv(path: Path, text: str, label: str, where: str) -> list[Row]:
+def _read_tsv(path: Path, text: str, label: str, where: str) -> Iterator[Row]:
     """Read a tab-delimited file with a header."""
     return _read_csv(path, text, label, where, delimiter="\t")
 
 
-def _read_jsonl(path: Path, text: str, label: str, where: str) -> list[Row]:
+def _read_jsonl(path: Path, text: str, label: str, where: str) -> Iterator[Row]:
     """Read one JSON object a line."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        lines = [json_object(line) for line in file if line.strip()]
-    records = [record for record, problem in lines if not problem]
-    _check_keys(path, records, (text, label), where)
-    return [("", "", problem) if problem else _from_record(record, text, label) for record, problem in lines]
+        lines = (json_object(line) for line in file if line.strip())
+        yield from _from_records(path, lines, text, label, where)
 
 
 def json_object(line: str) -> tuple[dict[str, Any], str]:
@@ -172,43 +193,51 @@ def json_object(line: str) -> tuple[dict[str, Any], str]:
     return (record, "") if isinstance(record, dict) else ({}, "not a JSON object")
 
 
-def _check_keys(path: Path, records: list[dict[str, Any]], wanted: tuple[str, str], where: str) -> None:
-    """Refuse a file none of whose JSON objects has a key that is wanted."""
-    if records:
-        _check_columns(path, list(dict.fromkeys(key for record in records for key in record)), wanted, where)
+def _from_records(
+    path: Path, records: Iterable[tuple[Mapping[str, Any], str]], text: str, label: str, where: str
+) -> Iterator[Row]:
+    """Take text and label out of JSON objects, each with its problem; what an object lacks is None.
+
+    Raises:
+        InputError: at the end, when not one of the objects has a key that is wanted.
+    """
+    keys: dict[str, None] | None = None
+    for record, problem in records:
+        if problem:
+            yield "", "", problem
+        else:
+            keys = keys or {}
+            keys.update(dict.fromkeys(record))
+            yield record.get(text), record.get(label), encoding_problem(record.get(text))
+    if keys is not None:
+        _check_columns(path, list(keys), (text, label), where)
 
 
-def _from_record(record: Mapping[str, Any], text: str, label: str) -> Row:
-    """Take text and label out of a JSON object; what it lacks is None."""
-    return record.get(text), record.get(label), encoding_problem(record.get(text))
-
-
-def _read_json(path: Path, text: str, label: str, where: str) -> list[Row]:
-    """Read a JSON list of objects."""
+def _read_json(path: Path, text: str, label: str, where: str) -> Iterator[Row]:
+    """Read a JSON list of objects, as a whole."""
     try:
         records = json.loads(path.read_bytes().decode("utf-8-sig", errors="surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise InputError(f"{path}: must be a JSON list of objects; one object a line is a .jsonl file")
-    _check_keys(path, records, (text, label), where)
-    return [_from_record(record, text, label) for record in records]
+    yield from _from_records(path, ((record, "") for record in records), text, label, where)
 
 
-def _read_parquet(path: Path, text: str, label: str, where: str) -> list[Row]:
+def _read_parquet(path: Path, text: str, label: str, where: str) -> Iterator[Row]:
     """Read two columns of a parquet file."""
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, buffer_size=READ_BUFFER, pre_buffer=False)
         _check_columns(path, file.schema_arrow.names, (text, label), where)
-        table = file.read(columns=[text, label])
-        table.validate(full=True)
+        for batch in file.iter_batches(TABLE_ROWS, columns=[text, label]):
+            batch.validate(full=True)  # else a string that is no UTF-8 stops the program further on
+            for row in zip(batch[text].to_pylist(), batch[label].to_pylist(), strict=True):
+                yield *row, ""
     except (ArrowException, OSError) as error:
         raise InputError(f"{path}: not readable as parquet: {error}") from error
-    texts, labels = table[text].to_pylist(), table[label].to_pylist()
-    return [(t, lab, "") for t, lab in zip(texts, labels, strict=True)]
 
 
-READERS: dict[str, Callable[[Path, str, str, str], list[Row]]] = {
+READERS: dict[str, Callable[[Path, str, str, str], Iterator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
     ".json": _read_json,
@@ -217,7 +246,7 @@ READERS: dict[str, Callable[[Path, str, str, str], list[Row]]] = {
 }
 
 
-def read_snapshot(folder: Path, entry: Mapping[str, Any], where: str) -> dict[str, pd.DataFrame]:
+def read_snapshot(folder: Path, entry: Mapping[str, Any], where: str) -> dict[str, Tables]:
     """Read the split files of a downloaded hub dataset.
 
     Args:
@@ -226,19 +255,25 @@ def read_snapshot(folder: Path, entry: Mapping[str, Any], where: str) -> dict[st
         where: the entry's place, for messages.
 
     Returns:
-        Split name to table.
+        Split name to tables; each file's rows are numbered anew.
 
     Raises:
         InputError: a pattern fits no file.
     """
-    tables = {}
+    splits = {}
     for split, pattern in entry["splits"].items():
         files = sorted(_matching(folder, pattern))
         if not files:
             raise InputError(f"{folder}: no file fits {pattern}, which {where}.splits.{split} names")
-        parts = [read_file(file, entry, where).assign(source=str(file.relative_to(folder))) for file in files]
-        tables[split] = pd.concat(parts, ignore_index=True)
-    return tables
+        splits[split] = _read_shards(files, folder, entry, where)
+    return splits
+
+
+def _read_shards(files: list[Path], folder: Path, entry: Mapping[str, Any], where: str) -> Tables:
+    """Read files one after another, each named by its place in the folder."""
+    for file in files:
+        for table in read_file(file, entry, where):
+            yield table.assign(source=str(file.relative_to(folder)))
 
 
 def _matching(folder: Path, pattern: str) -> Iterator[Path]:

@@ -14,20 +14,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any
 
 from sentiment.errors import InputError, allowed
-from sentiment.readers import encoding_problem, json_object
+from sentiment.readers import READ_BUFFER, batches, encoding_problem, json_object
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Item = TypeVar("Item")
-
 CHUNK_ROWS = 512  # sorted by length and scored at once: enough that little of a batch is padding, and little memory
 SHOWN_ROWS = 10
-READ_BUFFER = 1 << 16  # bytes read at once from a column of a parquet file, which is not held as a whole
 TEXT = "text"  # the column that plain texts become
 
 
@@ -124,13 +120,6 @@ def judge(text: object, problem: str = "") -> str:
     if text is not None and not isinstance(text, str):
         return "text that is no string"
     return "" if text and text.strip() else "empty text"
-
-
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Part a stream into lists of `size` items, the last of them perhaps shorter."""
-    rest = iter(items)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 def check_column(source: str, column: str, found: Sequence[str]) -> None:

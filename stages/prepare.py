@@ -7,16 +7,23 @@ files below data/raw. Out: data/prepared/{train,validation,test}.parquet with th
 The source's own splits are honoured. What is missing of test and validation is carved off train, stratified by label;
 validation never comes from test. Duplicates (case, punctuation and white space do not count) are dropped within a
 split, and rows of train and validation that also stand in test, or of train in validation, are dropped too.
+
+The texts wait in a scratch file; in memory are three numbers of each row, which decide about it.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sentiment import cleaning, grammar, readers
 from sentiment.cues import cue_tags
@@ -24,14 +31,18 @@ from sentiment.errors import InputError, exit_on_input_error
 from sentiment.hub import fetch
 from sentiment.names import LABELS, SPLITS
 from sentiment.params import catalog_entry, load_params, section
-from sentiment.paths import CATALOG, PREPARE_METRICS, PREPARED
+from sentiment.paths import CATALOG, PREPARE_METRICS, PREPARED, SCRATCH
 from sentiment.progress import say, timed
-from sentiment.tables import write_json, write_parquet
+from sentiment.tables import write_json
 
 Splits = dict[str, pd.DataFrame]
 
 MIN_ROWS_PER_LABEL = 2
-COLUMNS = ["id", "text", "label", "tags", "source", "source_row"]
+KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source": "str", "source_row": "int64"}
+SCHEMA = pa.Schema.from_pandas(pd.DataFrame(columns=list(KINDS)).astype(KINDS), preserve_index=False)
+GROUP_ROWS = 32_768  # of a written file's row groups, each of which is put together in memory
+
+SPOOL = SCRATCH / "reviews.arrow"
 
 
 @dataclass(frozen=True)
@@ -47,23 +58,23 @@ class PrepareParams:
     test_rows: int | None
 
 
-def generate_reviews(entry: dict[str, Any], seed: int) -> Splits:
+def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, readers.Tables]:
     """Generate the built-in reviews, split as the catalog entry says.
 
     Args:
         entry: the catalog entry, with `mix` and `rows` per split.
         seed: the seed of params.yaml.
+
+    Returns:
+        Tables of each split, to be taken in this order: all come from one stream.
     """
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
-    splits = {}
-    for split, count in entry["rows"].items():
-        rows = [(r.text, r.label, " ".join(r.tags)) for r in islice(reviews, count)]
-        table = pd.DataFrame(rows, columns=["text", "label", "tags"])
-        splits[split] = table.assign(source="builtin", source_row=range(1, count + 1))
-    return splits
+    rows = ((review.text, review.label, " ".join(review.tags), "builtin") for review in reviews)
+    columns = ("text", "label", "tags", "source")
+    return {split: readers.tables(islice(rows, count), columns) for split, count in entry["rows"].items()}
 
 
-def read_reviews(entry: dict[str, Any], where: str) -> Splits:
+def read_reviews(entry: dict[str, Any], where: str) -> dict[str, readers.Tables]:
     """Read the rows of a hub or local dataset, unjudged.
 
     Args:
@@ -76,47 +87,58 @@ def read_reviews(entry: dict[str, Any], where: str) -> Splits:
     return readers.read_snapshot(folder, entry, where)
 
 
-def usable_rows(splits: Splits, labels: dict[str, list[Any]], on_bad_rows: str) -> tuple[Splits, int]:
-    """Keep the rows that have a known label and a text.
+def usable_rows(
+    tables: readers.Tables, labels: dict[str, list[Any]], strip_html_breaks: bool, problems: cleaning.Problems
+) -> readers.Tables:
+    """Keep the rows that have a known label and a text, with tags.
 
     Args:
-        splits: rows as read.
+        tables: rows as read.
         labels: the catalog entry's label words.
-        on_bad_rows: `error` or `drop`.
-
-    Returns:
-        The usable rows with tags, and how many rows were dropped.
-
-    Raises:
-        InputError: there are unusable rows and they are not to be dropped.
+        strip_html_breaks: whether breaks become spaces before the texts are judged.
+        problems: takes up the rows that are left out.
     """
     numbers = cleaning.label_numbers(labels)
-    judged = {split: cleaning.judge(rows, numbers) for split, rows in splits.items()}
-    bad = sum(int((rows["problem"] != "").sum()) for rows in judged.values())
-    if bad and on_bad_rows == "error":
-        problems = cleaning.describe_problems(pd.concat(judged.values()), labels)
-        raise InputError(
-            f"{bad} row(s) cannot be used (rows count from 1, a header not counted):\n  {problems}\n"
-            "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop"
-        )
-    good = {split: rows[rows["problem"] == ""] for split, rows in judged.items()}
-    return {split: rows.assign(tags=rows["text"].map(cue_tags)) for split, rows in good.items()}, bad
+    for rows in tables:
+        if strip_html_breaks:
+            texts = [cleaning.without_breaks(text) for text in rows["text"]]
+            rows["text"] = pd.Series(texts, dtype=object)  # may hold what is no text, or no UTF-8
+        judged = cleaning.judge(rows, numbers)
+        problems.add(judged)
+        good = judged[judged["problem"] == ""]
+        yield good.assign(tags=good["text"].map(cue_tags))
 
 
-def number_rows(splits: Splits) -> Splits:
-    """Give every row an id that no other row of the dataset has."""
-    start, numbered = 0, {}
-    for split, rows in splits.items():
-        numbered[split] = rows.assign(id=range(start, start + len(rows)))
-        start += len(rows)
-    return numbered
+def spool(splits: Mapping[str, readers.Tables]) -> Splits:
+    """Write all rows to the scratch file, one after another.
+
+    Args:
+        splits: tables with the columns of KINDS but id.
+
+    Returns:
+        What decides about each row: its id, which counts the rows of the file from 0, label and fingerprint.
+    """
+    SPOOL.parent.mkdir(parents=True, exist_ok=True)
+    kept, start = {}, 0
+    with pa.OSFile(str(SPOOL), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
+        for split, tables in splits.items():
+            parts = [pd.DataFrame(columns=["id", "label", "fingerprint"], dtype="int64")]
+            for rows in tables:
+                ids = range(start, start + len(rows))
+                writer.write(pa.RecordBatch.from_pandas(rows.assign(id=ids), SCHEMA, preserve_index=False))
+                fingerprints = [cleaning.fingerprint(text) for text in rows["text"]]
+                numbers = {"id": ids, "label": rows["label"].to_numpy(), "fingerprint": fingerprints}
+                parts.append(pd.DataFrame(numbers, dtype="int64"))
+                start += len(rows)
+            kept[split] = pd.concat(parts, ignore_index=True)
+    return kept
 
 
 def drop_repetitions(splits: Splits) -> tuple[Splits, dict[str, int]]:
     """Drop duplicates within each split, and rows that also stand in a split that must stay unseen.
 
     Args:
-        splits: rows with text and label.
+        splits: rows with label and fingerprint.
 
     Returns:
         The rows left, and the counts: duplicates_dropped and contradictions (duplicates under the other label) over
@@ -126,14 +148,13 @@ def drop_repetitions(splits: Splits) -> tuple[Splits, dict[str, int]]:
     counts = {"duplicates_dropped": 0, "contradictions": 0, "leaks_dropped": 0, "validation_leaks_dropped": 0}
     kept = {}
     for split, rows in splits.items():
-        marked = rows.assign(fingerprint=rows["text"].map(cleaning.fingerprint))
-        kept[split], dropped, contradicting = cleaning.drop_duplicates(marked)
+        kept[split], dropped, contradicting = cleaning.drop_duplicates(rows)
         counts["duplicates_dropped"] += dropped
         counts["contradictions"] += contradicting
     for unseen, count in (("test", "leaks_dropped"), ("validation", "validation_leaks_dropped")):
         for split in SPLITS[: SPLITS.index(unseen)]:
             if split in kept and unseen in kept:
-                leaking = kept[split]["fingerprint"].isin(set(kept[unseen]["fingerprint"]))
+                leaking = kept[split]["fingerprint"].isin(kept[unseen]["fingerprint"])
                 counts[count] += int(leaking.sum())
                 kept[split] = kept[split][~leaking]
     return kept, counts
@@ -183,21 +204,53 @@ def prepare(entry: dict[str, Any], where: str, params: PrepareParams, seed: int)
         seed: the seed of params.yaml.
 
     Returns:
-        The splits, and the counts for metrics/prepare.json.
+        The splits, as numbers of the rows that stand in the scratch file, and the counts for metrics/prepare.json.
+
+    Raises:
+        InputError: there are unusable rows and they are not to be dropped.
     """
+    problems = cleaning.Problems()
     if entry["source"] == "builtin":
-        splits, bad = generate_reviews(entry, seed), 0
+        tables = generate_reviews(entry, seed)
     else:
-        splits = read_reviews(entry, where)
-        if params.strip_html_breaks:
-            splits = {s: rows.assign(text=rows["text"].map(cleaning.without_breaks)) for s, rows in splits.items()}
-        splits, bad = usable_rows(splits, entry["labels"], params.on_bad_rows)
-    splits, counts = drop_repetitions(number_rows(splits))
+        tables = {
+            split: usable_rows(rows, entry["labels"], params.strip_html_breaks, problems)
+            for split, rows in read_reviews(entry, where).items()
+        }
+    splits = spool(tables)
+    if problems.total and params.on_bad_rows == "error":
+        raise InputError(
+            f"{problems.total} row(s) cannot be used (rows count from 1, a header not counted):\n"
+            f"  {problems.describe(entry['labels'])}\n"
+            "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop"
+        )
+    splits, counts = drop_repetitions(splits)
     splits = complete_splits(splits, params, seed)
     check_labels(splits, where)
     rows = {split: len(table) for split, table in splits.items()}
     positive = {split: float(table["label"].mean()) for split, table in splits.items()}
-    return splits, {**counts, "bad_rows_dropped": bad, "rows": rows, "positive_rate": positive}
+    return splits, {**counts, "bad_rows_dropped": problems.total, "rows": rows, "positive_rate": positive}
+
+
+def row_groups(ids: np.ndarray) -> Iterator[pa.Table]:
+    """Read rows from the scratch file.
+
+    Args:
+        ids: theirs, ascending.
+
+    Yields:
+        Tables of GROUP_ROWS rows, or some more, in order; the last one holds what is left.
+    """
+    waiting: list[pa.RecordBatch] = []
+    start = yielded = 0
+    with pa.OSFile(str(SPOOL)) as stream:
+        for batch in pa.ipc.open_stream(stream):
+            first, last = ids.searchsorted((start, start + len(batch)))
+            waiting.append(batch.take(pa.array(ids[first:last] - start)))
+            start += len(batch)
+            if last - yielded >= GROUP_ROWS or last == len(ids) > yielded:
+                yield pa.Table.from_batches(waiting).combine_chunks()
+                waiting, yielded = [], last
 
 
 def main() -> None:
@@ -205,12 +258,18 @@ def main() -> None:
     params = load_params()
     name = params["data"]["name"]
     where = f"{CATALOG}: datasets.{name}"
-    with timed(f"preparing {name}"):
-        entry = catalog_entry("datasets", name)
-        splits, counts = prepare(entry, where, section(params, "prepare", PrepareParams), params["seed"])
-        for split, table in splits.items():
-            write_parquet(PREPARED / f"{split}.parquet", table[COLUMNS])
-        write_json(PREPARE_METRICS, counts)
+    try:
+        with timed(f"preparing {name}"):
+            entry = catalog_entry("datasets", name)
+            splits, counts = prepare(entry, where, section(params, "prepare", PrepareParams), params["seed"])
+            PREPARED.mkdir(parents=True, exist_ok=True)
+            for split, rows in splits.items():
+                with pq.ParquetWriter(PREPARED / f"{split}.parquet", SCHEMA) as writer:
+                    for group in row_groups(rows["id"].to_numpy()):
+                        writer.write_table(group)
+            write_json(PREPARE_METRICS, counts)
+    finally:
+        shutil.rmtree(SCRATCH, ignore_errors=True)
     say(f"rows {counts['rows']}, duplicates {counts['duplicates_dropped']}, leaks into test {counts['leaks_dropped']}")
 
 

@@ -21,6 +21,15 @@ def rows_of(*rows: tuple[Any, Any, str], source: str = "data/raw/reviews.csv") -
     return table.assign(source=source, source_row=range(1, len(rows) + 1))
 
 
+def describe(*tables: pd.DataFrame) -> list[str]:
+    """Judge tables one after another, and say what is wrong with them, line by line."""
+    problems = cleaning.Problems()
+    for table in tables:
+        problems.add(cleaning.judge(table, NUMBERS))
+    assert problems.total > 0
+    return problems.describe(LABELS).split("\n  ")
+
+
 def labelled(negative: int, positive: int) -> pd.DataFrame:
     """Make that many rows of each label, interleaved, numbered by a column `row`."""
     labels = np.random.default_rng(5).permutation([0] * negative + [1] * positive)
@@ -80,19 +89,31 @@ def test_no_rows_at_all_are_judged_without_complaint() -> None:
 
 def test_problems_name_the_file_and_the_first_ten_rows() -> None:
     good, unknown = ("good", 1, ""), ("good", "maybe", "")
-    here = cleaning.judge(rows_of(good, *[unknown] * 12, ("", 1, "")), NUMBERS)
-    there = cleaning.judge(rows_of(unknown, good, source="data/raw/a.csv"), NUMBERS)
+    here = rows_of(good, *[unknown] * 12, ("", 1, ""))
+    there = rows_of(unknown, good, source="data/raw/a.csv")
     allowed = "(found 'maybe'; allowed negative: 0, Negative, neg; positive: 1, positive, POS)"
-    assert cleaning.describe_problems(pd.concat([here, there]), LABELS).split("\n  ") == [
+    assert describe(here[:6], here[6:], there) == [
         f"data/raw/a.csv: unknown label in row 1 {allowed}",
         "data/raw/reviews.csv: empty text in row 14",
         f"data/raw/reviews.csv: unknown label in row 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more {allowed}",
     ]
 
 
+def test_usable_rows_are_no_problems() -> None:
+    problems = cleaning.Problems()
+    problems.add(cleaning.judge(rows_of(("good", 1, ""), ("bad", 0, "")), NUMBERS))
+    assert problems.total == 0
+
+
+def test_the_first_ten_odd_labels_are_shown() -> None:
+    [line] = describe(rows_of(*[("good", 2, "")] * 12, *[("good", n, "") for n in range(3, 20)]))
+    assert "(found 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; allowed" in line
+    assert "in row 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 19 more" in line
+
+
 def test_ten_problems_are_all_shown_and_odd_labels_are_quoted_once() -> None:
     rows = rows_of(*[("good", label, "") for label in [2, " ?", [1], {"a": 1}, 2, 2, 2, 2, 2, 2]])
-    line = cleaning.describe_problems(cleaning.judge(rows, NUMBERS), LABELS)
+    [line] = describe(rows)
     assert "in row 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 (found 2, ' ?', [1], {'a': 1}; allowed" in line
 
 
@@ -146,6 +167,12 @@ def test_case_punctuation_and_spacing_do_not_count(one: str, same: str) -> None:
 )
 def test_other_words_and_other_signs_do_count(one: str, other: str) -> None:
     assert cleaning.fingerprint(one) != cleaning.fingerprint(other)
+
+
+def test_a_fingerprint_fits_into_a_signed_number_of_64_bits() -> None:
+    numbers = [cleaning.fingerprint(f"review {number}") for number in range(100)]
+    assert len(set(np.array(numbers, dtype=np.int64))) == 100
+    assert min(numbers) < -(2**60) < 2**60 < max(numbers)  # over the whole range
 
 
 def test_the_first_of_equal_rows_stays_and_contradictions_are_counted() -> None:
@@ -207,7 +234,6 @@ def test_a_subsample_of_any_count_can_be_had(count: int | None, left: int) -> No
 
 
 def test_many_bad_files_are_told_in_ten_lines() -> None:
-    rows = pd.concat([rows_of(("", 1, ""), source=f"data/raw/{n:02}.txt") for n in range(13)])
-    lines = cleaning.describe_problems(cleaning.judge(rows, NUMBERS), LABELS).split("\n  ")
+    lines = describe(*[rows_of(("", 1, ""), source=f"data/raw/{n:02}.txt") for n in range(13)])
     assert len(lines) == 11
     assert lines[-1] == "and 3 more such lines"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.growth import write_reviews as write_many
+from sentiment import readers
 from sentiment.errors import InputError
+from sentiment.paths import SCRATCH
 from stages import prepare
 from tests.conftest import ROOT, SETTINGS
 
@@ -188,6 +192,30 @@ def test_repetitions_and_leaks_are_dropped_from_the_split_that_may_lose_them(loc
     assert metrics(*DROPS) == dict(zip(DROPS, (0, 2, 5, 4, 1), strict=True))
 
 
+def test_rows_find_their_texts_again_over_many_tables_and_row_groups(
+    local: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are dropped, and whole tables of them, must move none of the others."""
+    monkeypatch.setattr(readers, "TABLE_ROWS", 4)
+    monkeypatch.setattr(prepare, "GROUP_ROWS", 10)
+    local("reviews_splits", **{"prepare.on_bad_rows": "drop"})
+    good = {split: pairs(count, split) for split, count in (("train", 60), ("validation", 8), ("test", 20))}
+    for split, rows in good.items():
+        write_csv(
+            f"data/raw/reviews/{split}.csv", [*rows[:3], ("", 1), *rows[3:6], *[("?", "?")] * 9, *rows, *rows[6:]]
+        )
+    tables = run()
+    assert {split: list(zip(t["text"], t["label"], strict=True)) for split, t in tables.items()} == good
+    for split, table in tables.items():
+        places = [1, 2, 3, 5, 6, 7, *range(23, 17 + len(good[split]))]  # of each text's first row
+        assert list(table["source_row"]) == places
+    groups = pq.ParquetFile("data/prepared/train.parquet").metadata
+    sizes = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
+    assert sum(sizes) == 60
+    assert all(10 <= size < 14 for size in sizes[:-1])
+    assert len(sizes) > 3
+
+
 def test_subsamples_have_the_label_shares_of_their_split(local: Change) -> None:
     local("reviews_splits", **{"prepare.train_rows": 20, "prepare.validation_rows": 8, "prepare.test_rows": 500})
     for split, count, positive in (("train", 100, 25), ("validation", 40, 10), ("test", 30, 10)):
@@ -213,6 +241,16 @@ def test_bad_rows_stop_the_stage_with_one_message_about_all_of_them(local: Chang
         "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop",
     ]
     assert not Path("data/prepared").exists()
+    assert not SCRATCH.exists()
+
+
+def test_bytes_that_are_no_utf_8_are_a_problem_of_their_row(local: Change) -> None:
+    local("reviews")
+    write_reviews(pairs(40))
+    with Path("data/raw/reviews.csv").open("ab") as file:
+        file.write("caf\xe9,1\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"reviews\.csv: not UTF-8 in row 41\n"):
+        prepare.main()
 
 
 def test_bad_rows_are_left_out_and_counted_where_that_is_chosen(local: Change) -> None:
@@ -250,6 +288,26 @@ def test_a_catalog_entry_without_a_needed_key_is_told(key: str, local: Change, c
     write_reviews(pairs(40))
     with pytest.raises(InputError, match=rf"datasets\.mine.*{key}"):
         prepare.main()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_texts(local: Change) -> None:
+    """As texts in memory, 200,000 reviews more would take 170 MB; of each, numbers of some tens of bytes stay."""
+    local("reviews_splits")
+    Path("data/raw/reviews").mkdir(parents=True)
+    peaks = []
+    for count in (40_000, 240_000):
+        write_many(Path("data/raw/reviews/train.csv"), count)
+        code = (
+            "from stages.prepare import main; from benchmarks.harness import peak_memory; main(); print(peak_memory())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(float(done.stdout.split()[-1]))
+    assert sum(metrics("rows")["rows"].values()) == 240_000
+    assert peaks[1] - peaks[0] < 0.07  # GB
 
 
 @pytest.mark.parametrize("stage", ["prepare", "plot"])

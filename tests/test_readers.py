@@ -43,10 +43,20 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
+def whole(tables: readers.Tables) -> pd.DataFrame:
+    """Join the tables of a split; a file without rows gives none."""
+    none = pd.DataFrame(columns=["text", "label", "problem", "source", "source_row"])
+    return pd.concat([*tables] or [none], ignore_index=True)
+
+
+def read_local(path: Path, entry: dict[str, Any] = ENTRY) -> dict[str, pd.DataFrame]:
+    return {split: whole(tables) for split, tables in readers.read_local(path, entry, WHERE).items()}
+
+
 def read(path: Path) -> list[tuple[Any, ...]]:
     """Give text, label, row and problem of each row; the source must be the file."""
-    table = readers.read_file(path, ENTRY, WHERE)
-    assert list(table.columns) == ["text", "label", "source", "source_row", "problem"]
+    table = whole(readers.read_file(path, ENTRY, WHERE))
+    assert set(table.columns) == {"text", "label", "problem", "source", "source_row"}
     assert set(table["source"]) <= {str(path)}
     return list(table[["text", "label", "source_row", "problem"]].itertuples(index=False, name=None))
 
@@ -60,6 +70,23 @@ def test_what_pandas_wrote_is_read_back_whole_and_in_order(ending: str, tmp_path
     assert [str(row[1]) for row in rows] == ["1", "0"] * 4 + ["1"]
     assert [row[2] for row in rows] == list(range(1, 10))
     assert {row[3] for row in rows} == {""}
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_a_long_file_comes_in_several_tables_numbered_through(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "TABLE_ROWS", 4)
+    path = tmp_path / f"reviews{ending}"
+    WRITERS[ending](pd.DataFrame({"Review": TEXTS, "Label": [1] * 9}), path)
+    tables = list(readers.read_file(path, ENTRY, WHERE))
+    assert [list(table["source_row"]) for table in tables] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    assert [text for table in tables for text in table["text"]] == TEXTS
+
+
+def test_batches_hold_everything_once() -> None:
+    assert list(readers.batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(readers.batches([], 3)) == []
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".json", ".jsonl"])
@@ -100,7 +127,7 @@ def test_latin_1_bytes_are_a_problem_of_their_row_alone(name: str, content: str,
 def test_latin_1_bytes_in_a_txt_file_are_a_problem_of_that_file(tmp_path: Path) -> None:
     write(tmp_path / "pos" / "1.txt", "café".encode("latin-1"))
     write(tmp_path / "neg" / "1.txt", "café")
-    table = readers.read_local(tmp_path, ENTRY, WHERE)["all"]
+    table = read_local(tmp_path)["all"]
     assert list(table["source"]) == [str(tmp_path / "neg" / "1.txt"), str(tmp_path / "pos" / "1.txt")]
     assert list(table["problem"]) == ["", "not UTF-8"]
 
@@ -121,6 +148,13 @@ def test_broken_lines_of_jsonl_are_problems_of_their_own_rows(tmp_path: Path) ->
         ("", "", 3, "not a JSON object"),
         ("no label", None, 4, ""),
     ]
+
+
+def test_a_key_may_first_appear_far_down_a_jsonl_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "TABLE_ROWS", 2)
+    lines = [json.dumps({"Review": "good"})] * 5 + [json.dumps({"Review": "bad", "Label": 0})]
+    rows = read(write(tmp_path / "reviews.jsonl", "\n".join(lines)))
+    assert [row[1] for row in rows] == [None] * 5 + [0]
 
 
 @pytest.mark.parametrize("key", ["Review", "Label"])
@@ -165,7 +199,7 @@ def test_an_unknown_ending_is_told_with_those_allowed(name: str, ending: str, tm
     path = write(tmp_path / name, "Review,Label\n")
     allowed = r"allowed: \.csv, \.tsv, \.json, \.jsonl, \.parquet"
     with pytest.raises(InputError, match=rf"{name}: found the ending {ending}, {allowed}"):
-        readers.read_local(path, ENTRY, WHERE)
+        read_local(path)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +230,7 @@ def test_split_files_of_any_format_make_the_splits(tmp_path: Path) -> None:
     write(tmp_path / "train.csv", "Review,Label\ngood,1\nbad,0\n")
     write(tmp_path / "test.jsonl", '{"Review": "fine", "Label": "pos"}\n')
     write(tmp_path / "notes.txt", "ignored")
-    tables = readers.read_local(tmp_path, ENTRY, WHERE)
+    tables = read_local(tmp_path)
     assert list(tables) == ["train", "test"]
     assert [list(table["text"]) for table in tables.values()] == [["good", "bad"], ["fine"]]
     assert list(tables["test"]["source"]) == [str(tmp_path / "test.jsonl")]
@@ -207,7 +241,7 @@ def test_the_imdb_tree_is_read_without_its_unlabelled_folder(tmp_path: Path) -> 
         write(tmp_path / split / label / f"{number}_7.txt", f"{split} {label} {number}")
     write(tmp_path / "train" / "pos" / "10_7.txt", "\ufefftrain pos 10")
     write(tmp_path / "train" / "urls_pos.txt", "http://example.org")
-    tables = readers.read_local(tmp_path, ENTRY, WHERE)
+    tables = read_local(tmp_path)
     assert list(tables["train"]["text"]) == ["train neg 10", "train pos 2", "train pos 10"]
     assert list(tables["test"]["text"]) == ["test pos 0"]
     assert list(tables["train"]["label"]) == ["neg", "pos", "pos"]
@@ -218,7 +252,7 @@ def test_the_imdb_tree_is_read_without_its_unlabelled_folder(tmp_path: Path) -> 
 def test_folders_named_by_label_words_of_any_case_are_one_dataset(words: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path / "Pos" / "a.txt", "good")
     write(tmp_path / "NEG" / "a.txt", "bad")
-    table = readers.read_local(tmp_path, {**ENTRY, "labels": words}, WHERE)["all"]
+    table = read_local(tmp_path, {**ENTRY, "labels": words})["all"]
     assert dict(zip(table["text"], table["label"], strict=True)) == {"bad": "NEG", "good": "Pos"}
 
 
@@ -238,12 +272,12 @@ def test_a_folder_that_holds_no_dataset_is_told_apart(files: list[str], message:
     for name in files:
         write(tmp_path / name, "Review,Label\ngood,1\n")
     with pytest.raises(InputError, match=message):
-        readers.read_local(tmp_path, ENTRY, WHERE)
+        read_local(tmp_path)
 
 
 def test_a_path_that_is_not_there_is_told_with_the_key_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file or folder; catalog\.yaml: datasets\.reviews\.path"):
-        readers.read_local(tmp_path / "none.csv", ENTRY, WHERE)
+        read_local(tmp_path / "none.csv")
 
 
 def test_snapshot_patterns_cross_folders_and_join_shards_in_order(tmp_path: Path) -> None:
@@ -251,7 +285,7 @@ def test_snapshot_patterns_cross_folders_and_join_shards_in_order(tmp_path: Path
     for name in (*shards[::-1], "plain/test-00000.csv", "README.md"):
         write(tmp_path / name, f"Review,Label\n{name} a,1\n{name} b,0\n")
     entry = {**ENTRY, "splits": {"train": "*train-*.csv", "test": "plain/test*"}}
-    tables = readers.read_snapshot(tmp_path, entry, WHERE)
+    tables = {split: whole(parts) for split, parts in readers.read_snapshot(tmp_path, entry, WHERE).items()}
     assert list(tables) == ["train", "test"]
     assert list(tables["train"]["text"]) == [f"{shard} {letter}" for shard in shards for letter in "ab"]
     assert list(tables["train"]["source"]) == [shard for shard in shards for _ in "ab"]

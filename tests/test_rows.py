@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.errors import InputError
-from sentiment.rows import READERS, Chunk, Problems, batches
+from sentiment.rows import READERS, Chunk, Problems
 from tests.test_readers import TEXTS
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
@@ -191,11 +191,6 @@ def test_problems_are_counted_and_the_first_ten_rows_of_each_are_named() -> None
         "reviews.csv: empty text in row 1, 2, 5, 6, 7, 8, 9, 10, 11, 12 and 4 more",
         "reviews.csv: not UTF-8 in row 3",
     ]
-
-
-def test_batches_hold_everything_once() -> None:
-    assert list(batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(batches([], 3)) == []
 
 
 def test_json_objects_come_through_unchanged() -> None:
