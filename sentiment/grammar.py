@@ -11,6 +11,7 @@ No two reviews of one call differ in names and numbers alone: each has its own s
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -316,12 +317,12 @@ def generate(seed: str, mix: Mix) -> Iterator[Review]:
         One review after another, both labels equally likely.
     """
     rng = random.Random(seed)
-    seen: set[str] = set()
+    seen: set[bytes] = set()  # digests: the signatures themselves would take three times the memory
     while True:
         writer = _Writer(rng, mix)
         text, polarity = writer.review()
         noisy = writer.chance(mix.label_noise, "noise")
-        signature = "|".join(writer.signature)
+        signature = hashlib.blake2b("|".join(writer.signature).encode("utf-8"), digest_size=8).digest()
         if signature not in seen:
             seen.add(signature)
             yield Review(text, 1 - polarity if noisy else polarity, tuple(sorted(writer.tags)))
