@@ -89,13 +89,12 @@ class Collator:
         self.batcher, self.states = batcher, states
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Join the rows, ordered by length, so that packed reviews of equal length are neighbours.
+        """Join the rows.
 
         Returns:
             labels [reviews], int64, and the batch. The labels come first because the Trainer counts the reviews in
             the first tensor.
         """
-        rows = sorted(rows, key=lambda row: len(row["input_ids"]))
         labels = torch.tensor([row["label"] for row in rows])
         states = {} if self.states is None else self.states(rows)
         return {"labels": labels, **self.batcher([row["input_ids"] for row in rows]), **states}

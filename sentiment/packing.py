@@ -9,7 +9,6 @@ of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://arxiv.org
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,7 +32,7 @@ class Packer:
         """Join the reviews.
 
         Args:
-            ids: token ids of each review, none of them empty. Neighbours of equal length share one call of attention.
+            ids: token ids of each review, none of them empty.
 
         Returns:
             input_ids and position_ids [1, tokens of all reviews], lengths in tokens [reviews]; all int64.
@@ -76,34 +75,16 @@ def attend(
     Returns:
         [1, tokens, heads, head width], and no weights.
     """
-    runs = [(length, len(list(run))) for length, run in groupby(lengths.tolist())]
+    sizes = lengths.tolist()
     causal = bool(module.is_causal) if is_causal is None else is_causal
     grouped = query.shape[1] != key.shape[1]
     attended = [
         functional.scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=causal, scale=scaling, enable_gqa=grouped
-        )
-        for q, k, v in zip(*(_reviews(states, runs) for states in (query, key, value)), strict=True)
+        ).transpose(1, 2)
+        for q, k, v in zip(*(torch.split(states, sizes, dim=2) for states in (query, key, value)), strict=True)
     ]
-    return torch.cat([part.transpose(1, 2).flatten(0, 1) for part in attended])[None], None
-
-
-def _reviews(states: torch.Tensor, runs: list[tuple[int, int]]) -> list[torch.Tensor]:
-    """Cut a packed row into runs of reviews of equal length, without a copy.
-
-    Args:
-        states: [1, heads, tokens, head width].
-        runs: length in tokens and number of reviews of each run.
-
-    Returns:
-        For each run [reviews, heads, length, head width].
-    """
-    tokens = states[0].transpose(0, 1)
-    parts = torch.split(tokens, [length * count for length, count in runs])
-    return [
-        part.view(count, length, *part.shape[1:]).transpose(1, 2)
-        for part, (length, count) in zip(parts, runs, strict=True)
-    ]
+    return torch.cat(attended, dim=1), None
 
 
 _opaque: Any = torch.compiler.disable  # compiled, the loop over lengths would be compiled anew for every batch
@@ -148,4 +129,4 @@ def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places:
     mask = torch.ones_like(batch["input_ids"])  # read by nobody; without one a GPU is asked whether there is padding
     output = model.base_model(**batch, attention_mask=mask, places=places, use_cache=False)
     hidden: torch.Tensor = output.last_hidden_state
-    return hidden[0].index_select(0, places)
+    return hidden.squeeze(0).index_select(0, places)  # hidden[0] would copy zeros in the backward pass

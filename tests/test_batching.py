@@ -51,19 +51,19 @@ def test_the_rows_given_stay_as_they_are() -> None:
     assert rows == [[1], [2, 3]]
 
 
-def test_the_collator_orders_by_length_and_the_labels_go_along() -> None:
+def test_the_collator_keeps_the_rows_order_and_the_labels_go_along() -> None:
     rows = [{"id": 4, "input_ids": ids, "length": len(ids), "label": n % 2} for n, ids in enumerate(ROWS)]
     batch = Collator(Padder(3))(rows)
     assert batch.keys() == {"input_ids", "attention_mask", "labels"}
-    assert batch["input_ids"].tolist() == [[8, 3, 3, 3, 3], [2, 2, 3, 3, 3], [5, 6, 7, 3, 3], [9, 10, 11, 12, 13]]
-    assert batch["labels"].tolist() == [1, 1, 0, 0]
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 3, 3], [8, 3, 3, 3, 3], [9, 10, 11, 12, 13], [2, 2, 3, 3, 3]]
+    assert batch["labels"].tolist() == [0, 1, 0, 1]
     assert batch["labels"].dtype == torch.int64
 
 
 def test_the_collator_packs_and_the_trainer_counts_reviews() -> None:
     """The Trainer takes the first tensor's first dimension for the number of reviews."""
     batch = Collator(Packer(0))([{"input_ids": ids, "label": 1} for ids in ROWS])
-    assert batch["lengths"].tolist() == [1, 2, 3, 5]
+    assert batch["lengths"].tolist() == [3, 1, 5, 2]
     assert find_batch_size(batch) == len(ROWS)
 
 
