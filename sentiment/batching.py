@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment import backbones, packing, varlen
+from sentiment import backbones, packing, products, varlen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -66,6 +66,7 @@ def prepare(model: PreTrainedModel, device: str) -> Batcher:
         model.set_attn_implementation(varlen.ATTENTION)
         return varlen.VarlenPacker(first)
     model.set_attn_implementation(packing.ATTENTION)
+    products.use_onednn(model)
     return packing.Packer(first)
 
 
