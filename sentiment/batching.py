@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sentiment import backbones, packing, products, varlen
+from sentiment import backbones, dropping, packing, products, varlen
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,6 +67,7 @@ def prepare(model: PreTrainedModel, device: str) -> Batcher:
         return varlen.VarlenPacker(first)
     model.set_attn_implementation(packing.ATTENTION)
     products.use_onednn(model)
+    dropping.draw_by_fours(model)
     return packing.Packer(first)
 
 

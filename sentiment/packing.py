@@ -15,6 +15,8 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from sentiment import dropping
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -77,6 +79,8 @@ def attend(
     """
     sizes = lengths.tolist()
     causal = bool(module.is_causal) if is_causal is None else is_causal
+    if 0 < dropout < 1 and query.dtype == torch.float32:
+        return dropping.attend(query, key, value, sizes, causal, scaling, dropout), None
     grouped = query.shape[1] != key.shape[1]
     attended = [
         functional.scaled_dot_product_attention(
