@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
@@ -57,7 +58,7 @@ class Setting:
     threads: int
     round: int
     device: str = "cpu"
-    warm_up: int = 1
+    warm_up: int = 2
 
 
 Rows = list[dict[str, Any]]
@@ -95,9 +96,7 @@ def stock(setting: Setting, rows: Rows, model: Any, collate: Any, bf16: bool = F
     )
     trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), data_collator=collate)
     if bf16:
-        trainer.model = trainer.accelerator.prepare_model(
-            model
-        )  # as Trainer.train does: puts autocast around the model
+        trainer.model = trainer.accelerator.prepare_model(model)  # as Trainer.train does: puts autocast around it
     return trainer
 
 
@@ -160,7 +159,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
 
     Args:
         formulation: head or label_words.
-        without: a means to leave out: allocator, vocabulary, packing, gelu or prefix.
+        without: a means to leave out: allocator, vocabulary, packing, onednn, dropping, gelu or prefix.
         frozen: whether only the two highest blocks learn, and the head.
         train: other choices of the section `train`.
     """
@@ -168,7 +167,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
         from datasets import Dataset
 
-        from sentiment import backbones, formulations, torch_setup
+        from sentiment import backbones, batching, formulations, packing, products, torch_setup
         from sentiment.backbones import load_tokenizer
         from sentiment.params import load_params, section
         from sentiment.vocabulary import compact_vocabulary
@@ -178,6 +177,11 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
         if without == "packing":
             stack.enter_context(mock.patch.object(backbones, "PACKABLE", ()))
+        if without == "onednn":
+            stack.enter_context(mock.patch.object(products, "available", return_value=False))
+        if without == "dropping":
+            stack.enter_context(mock.patch.object(batching, "dropping"))
+            stack.enter_context(mock.patch.object(packing, "dropping", SimpleNamespace(attend=torchs_dropout)))
         if without == "gelu":
             stack.enter_context(mock.patch.object(backbones, "_fuse_gelu"))
         if without == "prefix":
@@ -201,6 +205,26 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
     return build
 
 
+def torchs_dropout(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    sizes: list[int],
+    causal: bool,
+    scaling: float | None,
+    dropout: float,
+) -> torch.Tensor:
+    """Attend as `sentiment.dropping.attend` does, with torch's own dropout in it."""
+    import torch
+    from torch.nn.functional import scaled_dot_product_attention
+
+    attended = [
+        scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=causal, scale=scaling)
+        for q, k, v in zip(*(torch.split(states, sizes, dim=2) for states in (query, key, value)), strict=True)
+    ]
+    return torch.cat(attended, dim=2).transpose(1, 2)
+
+
 VARIANTS = {
     "label words, padded, all logits": Variant(copied_label_words, "label_words"),
     "head, padded": Variant(stock_head("max_length")),
@@ -212,13 +236,16 @@ VARIANTS = {
     "head, ours, pages given back": Variant(ours(without="allocator")),
     "head, ours, whole vocabulary": Variant(ours(without="vocabulary")),
     "head, ours, padded, sorted by length": Variant(ours(without="packing")),
+    "head, ours, torch's products": Variant(ours(without="onednn")),
+    "head, ours, dropout 0.1, torch's": Variant(ours(without="dropping", dropout=0.1)),
     "head, ours, six kernels for GELU": Variant(ours(without="gelu")),
     "two blocks and head, ours": Variant(ours(frozen=True), frozen=True),
     "two blocks and head, ours, all computed": Variant(ours(frozen=True, without="prefix"), frozen=True),
 }
 REFERENCE = "head, stock Trainer"  # what the ratios are to
 COLUMNS = ("texts", "variant", "seconds_per_step", "reviews_per_second", "tokens_per_second", "times_stock",
-           "cpu_seconds", "useful_gflops", "of_peak", "memory_gb", "faults_per_step")  # fmt: skip
+           "cpu_seconds", "useful_gflops", "of_peak", "of_onednn_peak",
+           "memory_gb", "faults_per_step")  # fmt: skip
 
 
 def frozen_blocks(config: PreTrainedConfig) -> int:
@@ -240,7 +267,13 @@ def useful_flops(config: PreTrainedConfig, lengths: list[int], blocks: int) -> f
     return float(3 * blocks * block)
 
 
-def product_peak(size: int = 1536, count: int = 6, device: str = "cpu", dtype: torch.dtype | None = None) -> float:
+def product_peak(
+    size: int = 1536,
+    count: int = 6,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    through_onednn: bool = False,
+) -> float:
     """Measure the machine at what it does best: the most FLOP/s of some products of square matrices.
 
     Args:
@@ -248,15 +281,18 @@ def product_peak(size: int = 1536, count: int = 6, device: str = "cpu", dtype: t
         count: products; the first ones bring a processor to its speed.
         device: cpu or cuda.
         dtype: of the numbers; None: fp32.
+        through_onednn: as `sentiment.products` multiplies, not as torch does.
     """
     import torch
+
+    from sentiment.products import product
 
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
     for _ in range(count):
         finish(device)
         start = time.perf_counter()
-        left @ right
+        _ = product(left, right) if through_onednn else left @ right
         finish(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)
@@ -296,12 +332,14 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
     setting = Setting(**request)
     torch.set_num_threads(setting.threads)
-    peak = product_peak()
+    peak, onednn_peak = product_peak(), product_peak(through_onednn=True)
     measured = measure_steps(VARIANTS[setting.variant], setting)
     return {
         **measured,
         "peak_flops_per_second": peak,
+        "onednn_peak_flops_per_second": onednn_peak,
         "of_peak": measured["useful_flops_per_second"] / peak,
+        "of_onednn_peak": measured["useful_flops_per_second"] / onednn_peak,
         "memory_gb": peak_memory(),
     }
 
@@ -356,6 +394,7 @@ def summarise(results: dict[str, dict[str, list[dict[str, Any]]]]) -> list[dict[
                     "system_seconds": values["system_seconds"],
                     "useful_gflops": values["useful_flops_per_second"] / 1e9,
                     "of_peak": values["of_peak"],
+                    "of_onednn_peak": values["of_onednn_peak"],
                     "memory_gb": values["memory_gb"],
                     "faults_per_step": values["faults"],
                 }
