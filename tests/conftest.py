@@ -174,6 +174,14 @@ def run_stages(*names: str) -> None:
         importlib.import_module(f"stages.{name}").main()
 
 
+def peak_memory_of(stage: str) -> float:
+    """Run a stage in a process of its own, in the current folder, and say the most memory it took, in GB."""
+    code = f"from stages.{stage} import main; from benchmarks.harness import peak_memory; main(); print(peak_memory())"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
 @pytest.fixture
 def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[str], Path]) -> Callable[..., None]:
     """Shrink the workspace's settings: few built-in reviews, one short epoch, a tiny model of the given family."""

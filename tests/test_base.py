@@ -107,9 +107,10 @@ def test_a_hub_model_comes_from_the_snapshot(
     assert Path("models/base/config.json").is_file()
 
 
-def test_an_unavailable_device_is_refused_before_any_work(workspace: Path, change: Change) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("this machine has the device")
+def test_an_unavailable_device_is_refused_before_any_work(
+    workspace: Path, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     change("params.yaml", device="cuda")
     with pytest.raises(InputError, match=r"device: found cuda, but torch .* sees none here; allowed: cpu"):
         run_stages("base")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from sentiment import readers
 from sentiment.errors import InputError
 from sentiment.paths import SCRATCH
 from stages import prepare
-from tests.conftest import ROOT, SETTINGS
+from tests.conftest import ROOT, SETTINGS, peak_memory_of
 
 Change = Callable[..., None]
 Pairs = Sequence[tuple[str, Any]]
@@ -298,14 +297,7 @@ def test_memory_does_not_grow_with_the_texts(local: Change) -> None:
     peaks = []
     for count in (40_000, 240_000):
         write_many(Path("data/raw/reviews/train.csv"), count)
-        code = (
-            "from stages.prepare import main; from benchmarks.harness import peak_memory; main(); print(peak_memory())"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        peaks.append(float(done.stdout.split()[-1]))
+        peaks.append(peak_memory_of("prepare"))
     assert sum(metrics("rows")["rows"].values()) == 240_000
     assert peaks[1] - peaks[0] < 0.07  # GB
 

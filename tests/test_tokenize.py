@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from transformers import AutoTokenizer
 
 from sentiment.errors import InputError
 from stages import tokenize
-from tests.conftest import ROOT, run_stages
+from tests.conftest import ROOT, peak_memory_of, run_stages
 
 Change = Callable[..., None]
 
@@ -105,14 +104,7 @@ def test_memory_does_not_grow_with_the_reviews(small: Change) -> None:
     for times in (110, 990):  # 9,000 reviews and 79,000
         pd.concat([train] * times).to_parquet("data/prepared/train.parquet", index=False, row_group_size=10_000)
         shutil.rmtree("data/tokenized")
-        code = (
-            "from stages.tokenize import main; from benchmarks.harness import peak_memory; main(); print(peak_memory())"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        peaks.append(float(done.stdout.split()[-1]))
+        peaks.append(peak_memory_of("tokenize"))
     assert len(load_from_disk("data/tokenized/train")) == 990 * len(train)
     assert peaks[1] - peaks[0] < 0.05  # GB
 
