@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sentiment.errors import InputError
+from sentiment.errors import InputError, plain_name
 from sentiment.names import LABELS
 
 if TYPE_CHECKING:
@@ -44,6 +45,35 @@ def check_folder(folder: Path) -> None:
         )
 
 
+def check_shards(folder: Path) -> None:
+    """Refuse a model folder whose weights are said to lie outside it: transformers would read them without a word.
+
+    Raises:
+        InputError: names the file, and what it says.
+    """
+    for path in sorted(folder.glob("*.safetensors.index.json")):
+        index = _json_object(path)
+        if not isinstance(index.get("weight_map"), dict):
+            raise InputError(f"{path}: no weight_map, which must say for each tensor which file holds it")
+        for tensor, name in index["weight_map"].items():
+            plain_name(name, f"{path}: weight_map.{tensor}")
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, must be a JSON object")
+    return content
+
+
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """Load a fast tokenizer that can pad on the right.
 
@@ -54,10 +84,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         folder: a Hugging Face folder.
 
     Raises:
-        InputError: there is no fast tokenizer, or no token that could pad.
+        InputError: there is no fast tokenizer, no token that could pad, or a file outside the folder is named.
     """
     from transformers import AutoTokenizer
 
+    settings = folder / "tokenizer_config.json"
+    for name in (settings.is_file() and _json_object(settings).get("fast_tokenizer_files")) or ():
+        plain_name(name, f"{settings}: fast_tokenizer_files")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -373,10 +406,11 @@ def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrain
         The model, and transformers' account of missing and mismatched tensors.
 
     Raises:
-        InputError: transformers cannot load it.
+        InputError: transformers cannot load it, or would read files outside the folder.
     """
     import torch
 
+    check_shards(folder)
     torch.manual_seed(seed)
     try:
         model, info = kind.from_pretrained(

@@ -35,3 +35,51 @@ def allowed(found: object, options: Iterable[object]) -> str:
     names = [str(option) for option in options]
     close = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
     return f"allowed: {', '.join(names)}" + (f" (did you mean {close[0]}?)" if close else "")
+
+
+def plain_name(name: object, where: str) -> str:
+    """Refuse a file's name, as read from a file, that could lead out of the folder it is meant for.
+
+    Args:
+        name: what was found.
+        where: the file and key that it was found in.
+
+    Returns:
+        The name.
+
+    Raises:
+        InputError: it is no plain name.
+    """
+    # a colon names a drive or a stream on Windows; what cannot be printed could hide the rest from who reads the name
+    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:") or not name.isprintable():
+        raise InputError(
+            f"{where}: found the file name {str(name)[:100]!r}; allowed: a plain name inside the folder, without "
+            "/ \\ : or control characters"
+        )
+    return name
+
+
+def plain_pattern(pattern: object, where: str) -> str:
+    """Refuse a pattern of files, as read from a file, that could lead out of the folder it is meant for.
+
+    Args:
+        pattern: what was found; plain names with / between them.
+        where: the file and key that it was found in.
+
+    Returns:
+        The pattern.
+
+    Raises:
+        InputError: a part of it is no plain name.
+    """
+    if not isinstance(pattern, str):
+        raise InputError(f"{where}: found {pattern!r}; allowed: a file pattern such as *train*.parquet")
+    for part in pattern.split("/"):
+        try:
+            plain_name(part, where)
+        except InputError as error:
+            raise InputError(
+                f"{where}: found the file pattern {pattern[:100]!r}; allowed: plain names inside the folder with / "
+                "between them, such as data/*train*.parquet, and no .."
+            ) from error
+    return pattern

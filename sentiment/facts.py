@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.checkpoints import digests
-from sentiment.errors import InputError
+from sentiment.errors import InputError, plain_name
 from sentiment.names import FACTS, LABELS
 from sentiment.params import Validator
 
@@ -72,7 +72,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
         Its keys, as `SCHEMA` describes them, `abstain_below` always among them.
 
     Raises:
-        InputError: the folder or the file is missing, or the file says something that cannot be.
+        InputError: the folder or the file is missing, or the file says something that cannot be or names a file
+            outside its folder.
     """
     path = folder / FACTS
     if not folder.is_dir():
@@ -92,6 +93,8 @@ def read_facts(folder: Path) -> dict[str, Any]:
     ]
     if problems:
         raise InputError(f"{path} has {len(problems)} problem(s); train the model again:\n  " + "\n  ".join(problems))
+    for name in facts["sha256"]:
+        plain_name(name, f"{path}: sha256")  # files of these names are read, fetched and deleted
     return {"abstain_below": None, **facts}
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sentiment.errors import InputError, allowed
+from sentiment.errors import InputError, allowed, plain_name
 from sentiment.facts import differing, read_facts
 from sentiment.names import FACTS
 from sentiment.progress import say
@@ -118,7 +118,7 @@ def _key(files: Any, path: str, rev: str | None) -> str:
     """Name the content of a folder, without asking a remote: by DVC's hash, or for git's by that of sentiment.json.
 
     Raises:
-        InputError: the revision has no such folder.
+        InputError: the revision has no such folder, or what names its content is no plain name.
     """
     try:
         info = files.info(path)
@@ -128,7 +128,9 @@ def _key(files: Any, path: str, rev: str | None) -> str:
     found: str | None = info.get("md5") or info.get("md5-dos2unix")
     if info["type"] != "directory":
         raise InputError(f"{path}: a file in the revision {rev or 'HEAD'}, must be a model folder")
-    return found.removesuffix(".dir") if found else hashlib.sha256(_facts_of(files, path)).hexdigest()
+    if found:
+        return plain_name(found.removesuffix(".dir"), f"{path}: the md5 that DVC's files of the revision give")
+    return hashlib.sha256(_facts_of(files, path)).hexdigest()
 
 
 def _facts_of(files: Any, path: str) -> bytes:
@@ -148,9 +150,11 @@ def _listing(files: Any, path: str) -> list[str]:
     """Name the files of a folder of a revision.
 
     Raises:
-        InputError: sentiment.json is not among them.
+        InputError: sentiment.json is not among them, or one is no plain name.
     """
-    names = [PurePosixPath(entry["name"]).name for entry in files.ls(path, detail=True) if entry["type"] == "file"]
+    entries = files.ls(path, detail=True)
+    found = [PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"]
+    names = [plain_name(name, f"{path}: the list of its files in the revision") for name in found]
     if FACTS not in names:
         raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked")
     return names

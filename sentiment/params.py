@@ -20,7 +20,7 @@ from jsonschema.validators import extend
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from sentiment.errors import InputError, allowed
+from sentiment.errors import InputError, allowed, plain_pattern
 from sentiment.names import LABELS
 from sentiment.paths import CATALOG, PARAMS, PARAMS_SCHEMA
 
@@ -114,7 +114,22 @@ def check_entry(entry: Any, kind: str, where: str) -> list[str]:
         return [f"{where}.source: found {source}, {allowed(source, NEEDED[kind])}"]
     missing = [key for key in NEEDED[kind][source] if key not in entry]
     problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
+    if "splits" in entry:
+        problems += check_splits(entry["splits"], f"{where}.splits")
     return problems + (check_labels(entry["labels"], f"{where}.labels") if "labels" in entry else [])
+
+
+def check_splits(splits: Any, where: str) -> list[str]:
+    """Find what is wrong with the file patterns of a catalog entry's splits; one line per problem."""
+    if not isinstance(splits, Mapping):
+        return [f"{where}: found {splits!r}, must be a mapping of splits to file patterns"]
+    problems = []
+    for split, pattern in splits.items():
+        try:
+            plain_pattern(pattern, f"{where}.{split}")
+        except InputError as error:
+            problems.append(str(error))
+    return problems
 
 
 def check_labels(labels: Any, where: str) -> list[str]:

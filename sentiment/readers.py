@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pyarrow import ArrowException
 
-from sentiment.errors import InputError, allowed
+from sentiment.errors import InputError, allowed, plain_pattern
 from sentiment.names import SPLITS
 
 COLUMNS = ("text", "label", "problem", "source")
@@ -258,11 +258,11 @@ def read_snapshot(folder: Path, entry: Mapping[str, Any], where: str) -> dict[st
         Split name to tables; each file's rows are numbered anew.
 
     Raises:
-        InputError: a pattern fits no file.
+        InputError: a pattern fits no file, or leads out of the snapshot.
     """
     splits = {}
     for split, pattern in entry["splits"].items():
-        files = sorted(_matching(folder, pattern))
+        files = sorted(_matching(folder, plain_pattern(pattern, f"{where}.splits.{split}")))
         if not files:
             raise InputError(f"{folder}: no file fits {pattern}, which {where}.splits.{split} names")
         splits[split] = _read_shards(files, folder, entry, where)

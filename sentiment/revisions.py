@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from sentiment.errors import InputError, allowed
+from sentiment.errors import InputError, allowed, plain_name
 from sentiment.params import flatten
 from sentiment.paths import FINETUNED
 from sentiment.sketches import FILE as SKETCHES
@@ -108,6 +108,8 @@ class Revision:
             raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
         every: dict[str, str | None] = {Path(info["name"]).name: info.get("md5") for info in infos}
         files = {name: md5 for name, md5 in every.items() if name.endswith(".safetensors") or name == SKETCHES}
+        for name in files:
+            plain_name(name, f"{self.title}: the list of the files of {self.folder}")
         if not files.keys() - {SKETCHES}:
             raise InputError(f"{self.title}: no *.safetensors in {self.folder} of that revision")
         return files

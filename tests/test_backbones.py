@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,3 +137,35 @@ def test_a_classifier_from_elsewhere_with_three_labels_gets_a_new_head(
     weights, _ = backbones.pretrained_weights(tmp_path, tokenizer)
     assert not any(tensor.shape[0] == 3 for tensor in weights.values())
     assert backbones.load_classifier(tmp_path, tokenizer, seed=0).config.id2label == {0: "negative", 1: "positive"}
+
+
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        ({"metadata": {}}, "index.json: no weight_map"),
+        ([], "index.json: holds list, must be a JSON object"),
+        ({"metadata": {}, "weight_map": {"wte": "../outside.safetensors"}}, "weight_map.wte: found the file name '../"),
+        ({"metadata": {}, "weight_map": {"wte": "/etc/passwd"}}, "weight_map.wte: found the file name '/etc/passwd'"),
+        ({"metadata": {}, "weight_map": {"wte": 5}}, "weight_map.wte: found the file name '5'"),
+    ],
+)
+def test_weights_outside_the_folder_are_not_read(index: object, told: str, tiny_models: Tiny, tmp_path: Path) -> None:
+    """The weights beside the folder would load: without the check they do."""
+    folder = shutil.copytree(tiny_models("gpt2"), tmp_path / "model")
+    tokenizer = backbones.load_tokenizer(folder)
+    (folder / "model.safetensors").rename(tmp_path / "outside.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError) as caught:
+        backbones.load_classifier(folder, tokenizer, seed=0)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_file_outside_the_folder_is_not_read(tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_models("gpt2"), tmp_path / "model")
+    (folder / "tokenizer.json").rename(tmp_path / "tokenizer.4.0.0.json")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["fast_tokenizer_files"] = ["../tokenizer.4.0.0.json"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"fast_tokenizer_files: found the file name '\.\./tokenizer"):
+        backbones.load_tokenizer(folder)

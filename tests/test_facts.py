@@ -66,6 +66,18 @@ def test_what_sentiment_json_cannot_say_is_told_by_key(changes: dict[str, Any], 
     assert told in str(caught.value)
 
 
+OUTSIDE = ["", ".", "..", "../../victim.txt", "/etc/passwd", "a/b", "a\\b", "C:x", "a\x00", "a\nb", "\x1b]0;"]
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_file_outside_the_folder_cannot_be_listed(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"sentiment\.json: sha256: found the file name .*; allowed: a plain"
+    ) as caught:
+        facts.read_facts(write_folder(tmp_path, sha256={name: "0" * 64}))
+    assert repr(name) in str(caught.value)
+
+
 def test_a_folder_that_is_missing_or_no_model_of_ours_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder; run `dvc repro` or `dvc pull .*--rev"):
         facts.read_facts(tmp_path / "nowhere")

@@ -14,7 +14,9 @@ import pytest
 from sentiment import fetching
 from sentiment.errors import InputError
 from sentiment.fetching import fetch_model
+from sentiment.params import read_yaml
 from sentiment.predictor import Predictor
+from sentiment.revisions import Revision
 from tests.test_end_to_end import Project
 from tests.test_predictor import finetuned
 
@@ -194,3 +196,61 @@ def test_a_remote_whose_package_is_not_installed_is_told(registry: Registry) -> 
     registry.run("dvc", "remote", "add", "cloud", "gs://bucket/models")
     with pytest.raises(InputError, match=r"gs is supported, but requires 'dvc-gs' to be installed"):
         fetch_model(MODEL, rev="v1", remote="cloud")
+
+
+def poison(registry: Registry, change: Callable[[Path], None]) -> None:
+    """Commit a model folder that its own commands would not write, and push it."""
+    registry.run("dvc", "pull", "-q", MODEL)
+    change(registry.folder)
+    registry.commit("poisoned")
+    registry.run("dvc", "push", "-q")
+
+
+def test_a_repository_cannot_reach_beyond_its_folder_of_the_cache(registry: Registry, tmp_path: Path) -> None:
+    """sentiment.json lists a file of the user, which stands as far above the cache; it is asked twice."""
+    victim = fetching.cache_folder() / "victim.txt"
+    victim.parent.mkdir(parents=True)
+    victim.write_text("mine")
+
+    def change(folder: Path) -> None:
+        path = folder / MODEL / "sentiment.json"
+        facts = json.loads(path.read_text())
+        path.write_text(json.dumps({**facts, "sha256": {**facts["sha256"], "../victim.txt": "0" * 64}}))
+        (folder / "models/victim.txt").write_text("theirs")
+        registry.run("dvc", "add", "-q", MODEL)
+
+    poison(registry, change)
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"sentiment\.json: sha256: found the file name '\.\./victim\.txt'"):
+            Predictor.load(MODEL, repo=str(registry.folder))
+        assert victim.read_text() == "mine"
+
+
+def test_a_list_of_files_cannot_name_one_outside(registry: Registry) -> None:
+    """In the object on the remote that lists the folder's files, one has a name such as Windows would follow."""
+    listing = read_yaml(registry.folder / f"{MODEL}.dvc")["outs"][0]["md5"]
+    files = json.loads(registry.objects()[listing].read_bytes())
+    content = json.dumps([*files, {"md5": files[0]["md5"], "relpath": "..\\victim.safetensors"}]).encode()
+    forged = f"{digest(content)}.dir"
+    file = registry.store / "files/md5" / forged[:2] / forged[2:]
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    described = registry.folder / f"{MODEL}.dvc"
+    described.write_text(described.read_text().replace(listing, forged))
+    registry.run("git", "commit", "-qam", "forged")
+    told = r"found the file name '\.\.\\\\victim"
+    with pytest.raises(InputError, match=f"list of its files in the revision: {told}"):
+        fetch_model(MODEL)
+    assert not list(fetching.cache_folder().rglob("*victim*"))
+    with pytest.raises(InputError, match=f"HEAD: the list of the files of {MODEL}: {told}"):
+        Revision("HEAD", ".", None)
+
+
+def test_the_hash_of_a_folder_cannot_lead_out_of_the_cache(registry: Registry) -> None:
+    described = registry.folder / f"{MODEL}.dvc"
+    listing = read_yaml(described)["outs"][0]["md5"]
+    described.write_text(described.read_text().replace(listing, "../../outside.dir"))
+    registry.run("git", "commit", "-qam", "forged")
+    with pytest.raises(InputError, match=r"md5 .*: found the file name '\.\./\.\./outside'"):
+        fetch_model(MODEL)
+    assert not fetching.cache_folder().exists()

@@ -276,6 +276,14 @@ def test_a_slip_in_the_chosen_catalog_entry_is_told_and_one_in_another_is_not(ch
     assert check(COMMITTED, SCHEMA, catalog) == []
 
 
+@pytest.mark.parametrize("splits", ["../../*", "/etc/*", "a/../b", "", None])
+def test_a_pattern_of_files_outside_the_dataset_is_told(splits: object, workspace: Path, change: Change) -> None:
+    change("catalog.yaml", **{"datasets.imdb.splits.train": splits})
+    change("params.yaml", **{"data.name": "imdb"})
+    with pytest.raises(InputError, match=r"1 problem\(s\):\n  catalog\.yaml: datasets\.imdb\.splits\.train: found "):
+        load_params()
+
+
 def test_dvc_rewrites_params_yaml_to_the_same_bytes(tmp_path: Path) -> None:
     """Otherwise the first `dvc exp run -S` would reformat the whole file."""
     from dvc.utils.serialize import modify_yaml

@@ -292,3 +292,7 @@ def test_snapshot_patterns_cross_folders_and_join_shards_in_order(tmp_path: Path
     assert list(tables["train"]["source_row"]) == [1, 2] * 8
     with pytest.raises(InputError, match=r"no file fits \*val\*, which catalog\.yaml: datasets\.reviews\.splits\.val"):
         readers.read_snapshot(tmp_path, {**ENTRY, "splits": {"validation": "*val*"}}, WHERE)
+    (tmp_path.parent / "secret.csv").write_text("text,label\nmine,1\n")
+    for pattern in ("../*", "/etc/*", "data/../../*", "", 5):
+        with pytest.raises(InputError, match=r"splits\.train: found .*; allowed: (plain names|a file pattern)"):
+            readers.read_snapshot(tmp_path, {**ENTRY, "splits": {"train": pattern}}, WHERE)
