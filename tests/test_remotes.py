@@ -27,7 +27,7 @@ from sentiment.params import read_yaml
 from sentiment.predictor import Predictor
 from sentiment.release import release
 from tests.conftest import ROOT
-from tests.test_end_to_end import Project
+from tests.test_end_to_end import Project, copy_of_the_project
 from tests.test_fetching import digest
 from tests.test_release import MODEL, contents, copied, enter, finished, train_again
 
@@ -399,6 +399,31 @@ def test_a_pull_goes_on_where_it_was_killed(project: Project, place: Place) -> N
         remote.lose(md5)
     clone.run("dvc", "pull", "-q", MODEL)
     assert contents(clone.folder / MODEL) == contents(project.folder / MODEL)
+
+
+@pytest.mark.parametrize("file", ["data/raw/reviews.csv", "models/local/model.safetensors"])
+def test_what_a_person_adds_is_pushed_pulled_and_kept(file: str, tmp_path: Path) -> None:
+    """With .gitignore as it is: one that ignores a folder itself keeps DVC from walking into it."""
+    project = copy_of_the_project(tmp_path / "mine", tmp_path / "home")
+    (project.folder / "dvc.lock").unlink()  # no out of the pipeline is on the remote
+    remote = Folder(str(tmp_path / "storage"), tmp_path / "storage")
+    remote.join(project)
+    (project.folder / file).write_bytes(b"Review,Label\nfine,1\n")
+    project.run("dvc", "add", "-q", file)
+    project.commit("added")
+    assert f"{file}.dvc" in project.run("git", "ls-files")
+    assert file not in project.run("git", "ls-files").splitlines()
+    assert "1 file pushed" in project.run("dvc", "push")
+    assert set(remote.objects()) == {digest((project.folder / file).read_bytes())}
+
+    clone = clone_of(project, "clone", remote)
+    clone.run("dvc", "pull", "-q", f"{file}.dvc")
+    assert (clone.folder / file).read_bytes() == (project.folder / file).read_bytes()
+    for place in (project, clone):
+        place.run("dvc", "gc", "-w", "-f")
+        (place.folder / file).unlink()
+        place.run("dvc", "checkout", f"{file}.dvc")
+        assert (place.folder / file).is_file()
 
 
 TABLE = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "dvc remote add" in line]
