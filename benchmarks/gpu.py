@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import shutil
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,7 +22,6 @@ from benchmarks import material, training
 from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish, run_child, run_here, shown
 from benchmarks.training import Setting, Variant, finish, ours, stock_head
 from sentiment.errors import InputError, exit_on_input_error
-from sentiment.paths import SCRATCH
 from sentiment.progress import say
 
 RECIPE = "label words, padded, all logits"  # what the ratios are to; as copied: fp32, checkpointing, few at once
@@ -105,7 +103,6 @@ def train_epoch(request: dict[str, Any]) -> dict[str, Any]:
     rows = material.read_ids(setting.work, setting.texts, VARIANTS[setting.variant].formulation)
     lengths = [row["length"] for row in rows]
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, SCRATCH, ignore_errors=True)
         trainer = VARIANTS[setting.variant].build(setting, rows, rows, stack)
         with meter() as used:
             trainer.train()

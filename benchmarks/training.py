@@ -170,6 +170,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
         from sentiment import backbones, batching, formulations, packing, products, torch_setup
         from sentiment.backbones import load_tokenizer
         from sentiment.params import load_params, section
+        from sentiment.scratch import scratch
         from sentiment.vocabulary import compact_vocabulary
         from stages.train import TrainParams, choose_what_learns, make_trainer
 
@@ -200,7 +201,9 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
         few = Dataset.from_list(rows)
         validation = few.select(range(min(len(few), setting.batch_size)))
-        return make_trainer(model, how, few, validation, params, setting.device, setting.round)
+        return make_trainer(
+            model, how, few, validation, params, setting.device, setting.round, stack.enter_context(scratch())
+        )
 
     return build
 

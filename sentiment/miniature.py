@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, T
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment import grammar
+from sentiment.paths import SCRATCH
 from sentiment.trainer import ProgressLines, training_arguments, warmup_steps
 
 END_OF_TEXT = "<|endoftext|>"
@@ -112,6 +113,7 @@ def pretrain(
             device,
             seed,
             steps,
+            SCRATCH,  # nothing is saved there
             per_device_train_batch_size=batch_size,
             num_train_epochs=1,
             learning_rate=learning_rate,

@@ -5,28 +5,29 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sentiment.backbones import height
-from sentiment.paths import SCRATCH
 from sentiment.progress import say
 
 LOGS_PER_RUN = 20
 
 
-def training_arguments(device: str, seed: int, total_steps: int, **settings: Any) -> TrainingArguments:
+def training_arguments(device: str, seed: int, total_steps: int, folder: Path, **settings: Any) -> TrainingArguments:
     """Make the Trainer's arguments, with everything off that would write, report or vary.
 
     Args:
         device: cpu, cuda or mps.
         seed: the seed of params.yaml.
         total_steps: optimizer steps of the whole run.
+        folder: for checkpoints.
         settings: what this run sets beyond that.
     """
     return TrainingArguments(
-        output_dir=str(SCRATCH),
+        output_dir=str(folder),
         use_cpu=device == "cpu",
         seed=seed,
         data_seed=seed,

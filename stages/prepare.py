@@ -13,7 +13,6 @@ The texts wait in a scratch file; in memory are three numbers of each row, which
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -31,8 +30,9 @@ from sentiment.errors import InputError, exit_on_input_error
 from sentiment.hub import fetch
 from sentiment.names import LABELS, SPLITS
 from sentiment.params import catalog_entry, load_params, section
-from sentiment.paths import CATALOG, PREPARE_METRICS, PREPARED, SCRATCH
+from sentiment.paths import CATALOG, PREPARE_METRICS, PREPARED
 from sentiment.progress import say, timed
+from sentiment.scratch import scratch
 from sentiment.tables import write_json
 
 Splits = dict[str, pd.DataFrame]
@@ -41,8 +41,6 @@ MIN_ROWS_PER_LABEL = 2
 KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source": "str", "source_row": "int64"}
 SCHEMA = pa.Schema.from_pandas(pd.DataFrame(columns=list(KINDS)).astype(KINDS), preserve_index=False)
 GROUP_ROWS = 32_768  # of a written file's row groups, each of which is put together in memory
-
-SPOOL = SCRATCH / "reviews.arrow"
 
 
 @dataclass(frozen=True)
@@ -109,18 +107,18 @@ def usable_rows(
         yield good.assign(tags=good["text"].map(cue_tags))
 
 
-def spool(splits: Mapping[str, readers.Tables]) -> Splits:
+def spool(splits: Mapping[str, readers.Tables], file: Path) -> Splits:
     """Write all rows to the scratch file, one after another.
 
     Args:
         splits: tables with the columns of KINDS but id.
+        file: the scratch file.
 
     Returns:
         What decides about each row: its id, which counts the rows of the file from 0, label and fingerprint.
     """
-    SPOOL.parent.mkdir(parents=True, exist_ok=True)
     kept, start = {}, 0
-    with pa.OSFile(str(SPOOL), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
+    with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
         for split, tables in splits.items():
             parts = [pd.DataFrame(columns=["id", "label", "fingerprint"], dtype="int64")]
             for rows in tables:
@@ -194,7 +192,9 @@ def check_labels(splits: Splits, where: str) -> None:
                 )
 
 
-def prepare(entry: dict[str, Any], where: str, params: PrepareParams, seed: int) -> tuple[Splits, dict[str, Any]]:
+def prepare(
+    entry: dict[str, Any], where: str, params: PrepareParams, seed: int, file: Path
+) -> tuple[Splits, dict[str, Any]]:
     """Make the three splits of a dataset.
 
     Args:
@@ -202,6 +202,7 @@ def prepare(entry: dict[str, Any], where: str, params: PrepareParams, seed: int)
         where: its place, for messages.
         params: the stage's params.
         seed: the seed of params.yaml.
+        file: the scratch file, yet to be written.
 
     Returns:
         The splits, as numbers of the rows that stand in the scratch file, and the counts for metrics/prepare.json.
@@ -217,7 +218,7 @@ def prepare(entry: dict[str, Any], where: str, params: PrepareParams, seed: int)
             split: usable_rows(rows, entry["labels"], params.strip_html_breaks, problems)
             for split, rows in read_reviews(entry, where).items()
         }
-    splits = spool(tables)
+    splits = spool(tables, file)
     if problems.total and params.on_bad_rows == "error":
         raise InputError(
             f"{problems.total} row(s) cannot be used (rows count from 1, a header not counted):\n"
@@ -232,18 +233,19 @@ def prepare(entry: dict[str, Any], where: str, params: PrepareParams, seed: int)
     return splits, {**counts, "bad_rows_dropped": problems.total, "rows": rows, "positive_rate": positive}
 
 
-def row_groups(ids: np.ndarray) -> Iterator[pa.Table]:
+def row_groups(file: Path, ids: np.ndarray) -> Iterator[pa.Table]:
     """Read rows from the scratch file.
 
     Args:
-        ids: theirs, ascending.
+        file: the scratch file.
+        ids: of the rows, ascending.
 
     Yields:
         Tables of GROUP_ROWS rows, or some more, in order; the last one holds what is left.
     """
     waiting: list[pa.RecordBatch] = []
     start = yielded = 0
-    with pa.OSFile(str(SPOOL)) as stream:
+    with pa.OSFile(str(file)) as stream:
         for batch in pa.ipc.open_stream(stream):
             first, last = ids.searchsorted((start, start + len(batch)))
             waiting.append(batch.take(pa.array(ids[first:last] - start)))
@@ -258,18 +260,16 @@ def main() -> None:
     params = load_params()
     name = params["data"]["name"]
     where = f"{CATALOG}: datasets.{name}"
-    try:
-        with timed(f"preparing {name}"):
-            entry = catalog_entry("datasets", name)
-            splits, counts = prepare(entry, where, section(params, "prepare", PrepareParams), params["seed"])
-            PREPARED.mkdir(parents=True, exist_ok=True)
-            for split, rows in splits.items():
-                with pq.ParquetWriter(PREPARED / f"{split}.parquet", SCHEMA) as writer:
-                    for group in row_groups(rows["id"].to_numpy()):
-                        writer.write_table(group)
-            write_json(PREPARE_METRICS, counts)
-    finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
+    with timed(f"preparing {name}"), scratch() as folder:
+        file = folder / "reviews.arrow"
+        entry = catalog_entry("datasets", name)
+        splits, counts = prepare(entry, where, section(params, "prepare", PrepareParams), params["seed"], file)
+        PREPARED.mkdir(parents=True, exist_ok=True)
+        for split, rows in splits.items():
+            with pq.ParquetWriter(PREPARED / f"{split}.parquet", SCHEMA) as writer:
+                for group in row_groups(file, rows["id"].to_numpy()):
+                    writer.write_table(group)
+        write_json(PREPARE_METRICS, counts)
     say(f"rows {counts['rows']}, duplicates {counts['duplicates_dropped']}, leaks into test {counts['leaks_dropped']}")
 
 

@@ -11,7 +11,6 @@ if __package__ != "stages":  # by path, this file would shadow the standard libr
     raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
 
 import hashlib
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,9 @@ from sentiment.backbones import load_config, load_tokenizer, max_positions
 from sentiment.encoding import CHUNK, Prompt, check_max_length, encode
 from sentiment.errors import exit_on_input_error
 from sentiment.params import load_params, section
-from sentiment.paths import BASE, PREPARED, SCRATCH, TOKENIZE_METRICS, TOKENIZED
+from sentiment.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
 from sentiment.progress import say, timed
+from sentiment.scratch import scratch
 from sentiment.tables import write_json
 from sentiment.verbalizer import label_word_ids, prompt_of
 
@@ -66,7 +66,12 @@ def read_reviews(file: Path, augmentation: Augmentation, copies: int, seed: int)
 
 
 def tokenize_split(
-    reviews: Iterable[tuple[Any, list[str]]], tokenizer: Any, facts: dict[str, Any], prompt: Prompt | None, folder: Path
+    reviews: Iterable[tuple[Any, list[str]]],
+    tokenizer: Any,
+    facts: dict[str, Any],
+    prompt: Prompt | None,
+    folder: Path,
+    file: Path,
 ) -> dict[str, float]:
     """Encode one split into an Arrow dataset, in memory that does not grow with it.
 
@@ -76,13 +81,12 @@ def tokenize_split(
         facts: how texts are read; see `encode`.
         prompt: what stands around each text; None for the text alone.
         folder: where to.
+        file: the scratch file, which the dataset is read from while it is written.
 
     Returns:
         The split's tokens, mean_length (tokens) and truncated_share.
     """
     rows = tokens = truncated = 0
-    SCRATCH.mkdir(parents=True, exist_ok=True)
-    file = SCRATCH / f"{folder.name}.arrow"
     with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
         for batch, texts in reviews:
             [encoded] = encode(tokenizer, texts, facts, prompt)
@@ -109,15 +113,14 @@ def main() -> None:
     if prompt is not None:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
-    try:
+    with scratch() as folder:
         for split, copies in (("train", params.augmentation.copies), ("validation", 0)):
             reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params["seed"])
             with timed(f"tokenizing {split}"):
-                metrics[split] = tokenize_split(reviews, tokenizer, asked, prompt, TOKENIZED / split)
+                place, file = TOKENIZED / split, folder / f"{split}.arrow"
+                metrics[split] = tokenize_split(reviews, tokenizer, asked, prompt, place, file)
             counts = metrics[split]
             say(f"{split}: {counts['tokens']} tokens, {counts['truncated_share']:.1%} of the reviews cut")
-    finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
     write_json(TOKENIZE_METRICS, metrics)
 
 

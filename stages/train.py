@@ -12,7 +12,6 @@ validation split alone decides which checkpoint is kept and when to stop; the te
 from __future__ import annotations
 
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,10 +35,11 @@ from sentiment.losses import ClassificationLoss, class_weights, resample
 from sentiment.names import FACTS, LABELS
 from sentiment.packing import Packer
 from sentiment.params import load_params, section
-from sentiment.paths import BASE, FINETUNED, SCRATCH, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
+from sentiment.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.probability import probabilities
 from sentiment.progress import say, timed
 from sentiment.scoring import score
+from sentiment.scratch import scratch
 from sentiment.sketches import write_sketches
 from sentiment.tables import write_csv, write_json
 from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
@@ -207,6 +207,7 @@ def make_trainer(
     params: TrainParams,
     device: str,
     seed: int,
+    folder: Path,
 ) -> Trainer:
     """Set the Trainer up.
 
@@ -218,6 +219,7 @@ def make_trainer(
         params: the stage's params.
         device: cpu, cuda or mps.
         seed: decides the order of the batches and the dropout.
+        folder: for the best checkpoint, and for the states of frozen blocks.
     """
     labels = np.asarray(train["label"])
     weights = class_weights(params.class_weights, labels).to(device)
@@ -225,7 +227,7 @@ def make_trainer(
     batcher = prepare(model, device)
     states: States | None = None
     if device == "cpu" and isinstance(batcher, Packer) and reads_prefix_again(params):
-        file = SCRATCH / "prefix"
+        file = folder / "prefix"
         states, [train, validation] = prefix.compute(model, formulation, batcher, [train, validation], file)
     train = train.select(resample(labels, params.sampling, seed))
     steps = count_steps(len(train), params)
@@ -233,6 +235,7 @@ def make_trainer(
         device,
         seed,
         steps.total,
+        folder,
         per_device_train_batch_size=params.batch_size,
         per_device_eval_batch_size=params.batch_size * 4,
         gradient_accumulation_steps=params.gradient_accumulation_steps,
@@ -277,6 +280,22 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def check_best(trainer: Trainer) -> None:
+    """Refuse a trained model that is not the one of the best step.
+
+    Where the checkpoint is gone, the Trainer keeps the weights of the last step, and its warning is not shown.
+
+    Raises:
+        InputError: the checkpoint that the Trainer was to read at the end is not there.
+    """
+    checkpoint = trainer.state.best_model_checkpoint
+    if checkpoint is None or not any(Path(checkpoint).glob("*.safetensors")):
+        raise InputError(
+            f"{checkpoint}: the checkpoint of the best step {trainer.state.best_global_step} is gone, and nothing is "
+            "saved: something else removes files below .dvc/tmp; stop that and run `dvc repro` again"
+        )
 
 
 def curves(history: list[dict[str, float]]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -399,14 +418,13 @@ def main() -> None:
     model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
     choose_what_learns(model, params)
     learning, parameters = model.num_parameters(only_trainable=True), model.num_parameters()
-    try:
+    with scratch() as folder:
         with compact_vocabulary(model, formulation, train, validation) as compact:
-            trainer = make_trainer(model, compact, train, validation, params, device, seed)
+            trainer = make_trainer(model, compact, train, validation, params, device, seed, folder)
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
+            check_best(trainer)
         write_model(model, tokenizer, params.lora, params.save_precision, asked, FINETUNED)
-    finally:
-        shutil.rmtree(SCRATCH, ignore_errors=True)
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ import torch
 from datasets import Dataset, load_from_disk
 from safetensors.torch import load_file
 from sklearn.metrics import log_loss
-from transformers import AutoModelForSequenceClassification, EvalPrediction, Trainer, pipeline
+from transformers import AutoModelForSequenceClassification, EvalPrediction, Trainer, TrainerCallback, pipeline
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from sentiment import backbones, formulations
@@ -48,7 +50,7 @@ def test_every_family_trains_into_a_folder_that_transformers_loads(family: str, 
     validation = pd.read_csv("plots/training/validation.csv")
     assert validation["step"].tolist() == [0, 10]
     assert validation["log_loss"][0] == pytest.approx(np.log(2), abs=0.6)
-    assert not Path(".dvc").joinpath("tmp", "scratch").exists()
+    assert not list(Path(".dvc/tmp/scratch").iterdir())
 
 
 def test_the_metrics_tell_the_run(small: Change) -> None:
@@ -149,7 +151,9 @@ def untrained() -> tuple[Trainer, Dataset]:
     model = backbones.load_classifier(Path("models/base"), backbones.load_tokenizer(Path("models/base")), 0)
     rows = load_from_disk("data/tokenized/train")
     params = train.section(train.load_params(), "train", train.TrainParams)
-    trainer = train.make_trainer(model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0)
+    trainer = train.make_trainer(
+        model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0, Path("room")
+    )
     return trainer, rows
 
 
@@ -425,3 +429,26 @@ def test_compiling_without_a_compiler_is_refused(small: Change, monkeypatch: pyt
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(InputError, match=r"train\.compile: found true, .* no-such-compiler is not there"):
         run_stages("train")
+
+
+def test_a_best_checkpoint_that_vanished_stops_the_stage(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removed after it was written, as another stage once did; the Trainer would keep the last step's weights."""
+
+    class Remover(TrainerCallback):
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            shutil.rmtree(state.best_model_checkpoint)
+
+    make = train.make_trainer
+
+    def made(*args: Any) -> Trainer:
+        trainer = make(*args)
+        trainer.add_callback(Remover())
+        return trainer
+
+    small()
+    run_stages("prepare", "base", "tokenize")
+    monkeypatch.setattr(train, "make_trainer", made)
+    with pytest.raises(InputError, match=r"checkpoint-\d+: the checkpoint of the best step \d+ is gone"):
+        train.main()
+    assert not Path("models/finetuned").exists()
+    assert not list(Path(".dvc/tmp/scratch").iterdir())
