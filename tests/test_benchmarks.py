@@ -66,6 +66,15 @@ def test_the_gpus_benchmark_runs_on_the_cpu_and_trains_an_epoch(tmp_path: Path) 
     assert result["epochs"]["long"]["tokens_per_second"] > 0
 
 
+@pytest.mark.parametrize("fastest", [torch.bfloat16, torch.float32])
+def test_mfu_is_the_share_of_the_fastest_product_in_whatever_precision(
+    fastest: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "product_peak", lambda *request: 8.0 if fastest in request else 0.1)
+    measured = gpu.against_peak(2.0, "cpu")
+    assert (measured["peak_flops_per_second"], measured["mfu"]) == (8.0, 0.25)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, which is measured")
 def test_the_gpus_benchmark_refuses_to_measure_a_gpu_that_is_not_there() -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", "--small"]
