@@ -3,8 +3,8 @@
 `python -m benchmarks.gpu --texts imdb=imdb.csv --model folder`; without arguments generated texts as long as IMDb's and
 random weights of GPT-2's shape. All variants read the same reviews in each round. A pass over all batches goes before
 the one that is measured, so that no kernel is chosen or compiled meanwhile, and the GPU has finished at both ends of
-it. MFU: useful FLOP/s, as `benchmarks.training` counts them, of the fastest matrix product in the same process, which on
-a GPU is one in bf16.
+it. MFU: useful FLOP/s, as `benchmarks.training` counts them, of the fastest matrix product in the same process: on a
+GPU one in bf16.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def peak_on(device: str) -> float:
 def against_peak(flops: float, device: str) -> dict[str, Any]:
     """Set useful FLOP/s against the fastest product of matrices, 8192 wide on a GPU; and name the GPU.
 
-    Whatever a variant computes in, a step can then not beat the peak: a processor without units for bf16 is slower in it
-    than in fp32; with AVX2 alone, fifty times (measured).
+    Whatever a variant computes in, a step can then not beat the peak: a processor without units for bf16 is slower in
+    it than in fp32; with AVX2 alone, fifty times (measured).
     """
     import torch
 
