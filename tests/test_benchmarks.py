@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 import subprocess
 import sys
@@ -160,6 +161,18 @@ def test_a_child_that_fails_is_told() -> None:
     request = {"measured": "deduplicate", "rows": 10, "texts": "none", "work": "nowhere"}
     with pytest.raises(RuntimeError, match=r"'texts': 'none'.* ended with status 1"):
         harness.run_child(preparing.measure, request)
+
+
+def test_a_child_makes_what_this_process_makes(tmp_path: Path) -> None:
+    """What is small is made here, all else in a child."""
+    request = {"files": {}, "model": None, "work": str(tmp_path), "small": True, "classifier": False}
+    made = harness.run_child(material.make, request)
+    files = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    assert harness.run_here(material.make, request) == made
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == files
+    assert set(made["sets"]) == {"short", "long"}
 
 
 def test_rounds_go_forwards_and_backwards() -> None:
