@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness import named_files, run_child
+from benchmarks.harness import named_files, run_child, run_here
 from sentiment import grammar
 from sentiment.cleaning import without_breaks
 from sentiment.encoding import encode
@@ -60,9 +60,10 @@ def read_texts(files: Mapping[str, str], count: int) -> dict[str, list[str]]:
 
 
 def made(arguments: argparse.Namespace, work: str, classifier: bool) -> dict[str, Any]:
-    """Call `make` in a process of its own, with what the command line says of texts and model."""
+    """Call `make` in a process of its own, unless all is small, with what the command line says of texts and model."""
     request = {"work": work, "files": named_files(arguments.texts), "model": arguments.model}
-    return run_child(make, {**request, "small": arguments.small, "classifier": classifier})
+    run = run_here if arguments.small else run_child
+    return run(make, {**request, "small": arguments.small, "classifier": classifier})
 
 
 def make(request: dict[str, Any]) -> dict[str, Any]:

@@ -174,12 +174,16 @@ def choose(folder: Path, choices: dict[str, Any]) -> None:
 
 
 def measure_runs(blocks: Repository, whole: Repository, run: Callable[..., Result]) -> list[dict[str, Any]]:
-    """Store the base, then train and store each kind of run; one row of the table for each."""
+    """Store the base, then train and store each kind of run, with a seed of its own; one row of the table for each.
+
+    From one seed all runs would begin with the same head, and AdamW's first step is the rate times the gradient's sign:
+    on some processors the head alone and the adapters then give the same head to the bit, and one file for both.
+    """
     request = {"folder": str(blocks.folder)}
     rows: list[dict[str, Any]] = [{"run": "the base itself", "learns_percent": None, **store_both(blocks, whole)}]
     count = load_config(blocks.folder / BASE).num_hidden_layers
-    for name, choices in runs(count).items():
-        choose(blocks.folder, choices)
+    for seed, (name, choices) in enumerate(runs(count).items()):
+        choose(blocks.folder, {**choices, "seed": seed})
         share = run(learning, request)["percent"]
         run(stage, {**request, "stage": "train"})
         rows.append({"run": name, "learns_percent": share, **store_both(blocks, whole)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,6 +65,15 @@ def test_the_gpus_benchmark_runs_on_the_cpu_and_trains_an_epoch(tmp_path: Path) 
         assert row["variant"] in printed
     assert result["epochs"]["long"]["reviews"] == 64
     assert result["epochs"]["long"]["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize("fastest", [torch.bfloat16, torch.float32])
+def test_mfu_is_the_share_of_the_fastest_product_in_whatever_precision(
+    fastest: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "product_peak", lambda *request: 8.0 if fastest in request else 0.1)
+    measured = gpu.against_peak(2.0, "cpu")
+    assert (measured["peak_flops_per_second"], measured["mfu"]) == (8.0, 0.25)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, which is measured")
@@ -151,6 +161,18 @@ def test_a_child_that_fails_is_told() -> None:
     request = {"measured": "deduplicate", "rows": 10, "texts": "none", "work": "nowhere"}
     with pytest.raises(RuntimeError, match=r"'texts': 'none'.* ended with status 1"):
         harness.run_child(preparing.measure, request)
+
+
+def test_a_child_makes_what_this_process_makes(tmp_path: Path) -> None:
+    """What is small is made here, all else in a child."""
+    request = {"files": {}, "model": None, "work": str(tmp_path), "small": True, "classifier": False}
+    made = harness.run_child(material.make, request)
+    files = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    assert harness.run_here(material.make, request) == made
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == files
+    assert set(made["sets"]) == {"short", "long"}
 
 
 def test_rounds_go_forwards_and_backwards() -> None:
