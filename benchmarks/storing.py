@@ -23,9 +23,10 @@ from benchmarks.repositories import Objects, Repository, objects, weigh, written
 from benchmarks.workspaces import lay_out, stage
 from sentiment import recipes
 from sentiment.backbones import load_config
-from sentiment.checkpoints import INDEX, METADATA, block_of_file
+from sentiment.checkpoints import METADATA, block_of_file
 from sentiment.errors import exit_on_input_error
 from sentiment.paths import BASE, FINETUNED, PARAMS
+from sentiment.tensor_files import INDEX
 
 COLUMNS = ("run", "learns_percent", "added_mb", "added_percent", "pushed_mb", "whole_added_mb")
 ONE_STEP = {  # at the full rate: the first step of a warm-up would have the rate zero

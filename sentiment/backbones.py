@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sentiment.errors import InputError, plain_name
-from sentiment.names import LABELS
+from sentiment.names import FACTS, LABELS
+from sentiment.progress import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -22,6 +25,16 @@ _DROPOUTS = (  # the names that the families' configs give their dropout probabi
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
     "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT, Llama
 )  # fmt: skip
+_BUFFERS = (  # not learnt but computed by every model; older versions of transformers wrote them into files
+    ".attn.bias", ".masked_bias", ".position_ids", ".token_type_ids", ".inv_freq",
+)  # fmt: skip
+_FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors names its types
+_LABEL_WORDS = {"0": 0, "negative": 0, "neg": 0, "1": 1, "positive": 1, "pos": 1}  # as in catalog.yaml: x-labels
+_SHOWN = 3  # tensors named in a message; a file can hold thousands
+_SUPPORTED = (
+    "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as gpt2, "
+    "distilbert, bert, roberta, llama"
+)
 
 
 def check_folder(folder: Path) -> None:
@@ -126,8 +139,63 @@ def load_config(folder: Path) -> PreTrainedConfig:
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return config
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: config.json cannot be used: {error}") from error
+    except Exception as error:  # each family checks its config in its own way, and none promises a type of error
+        raise InputError(f"{folder}: config.json cannot be used: {_in_one_line(error)}") from error
+
+
+def check_config(folder: Path, stored: Mapping[str, str]) -> None:
+    """Refuse a model that cannot work here, or that its weights cannot fill, before it takes memory and time to build.
+
+    Args:
+        folder: a Hugging Face folder.
+        stored: tensor name to type of number, from `tensor_files.stored_types`.
+
+    Raises:
+        InputError: says which key of config.json, or which tensors.
+    """
+    config, where = load_config(folder), f"{folder}/config.json"
+    _check_family(config, where)
+    blocks = getattr(config, "num_hidden_layers", 0)
+    if blocks > len(stored):
+        raise InputError(f"{where}: found {blocks} layers, but the weights hold {len(stored)} tensors in all")
+    whole = [f"{name} ({t})" for name, t in stored.items() if t not in _FLOATING and not name.endswith(_BUFFERS)]
+    if whole:
+        raise InputError(
+            f"{folder}: {_some(whole)}: whole numbers in place of weights; quantized models cannot be fine-tuned: "
+            "put the model there in float32, float16 or bfloat16"
+        )
+
+
+def _check_family(config: PreTrainedConfig, where: str) -> None:
+    """Refuse a family that the stages cannot read, ask or limit.
+
+    Raises:
+        InputError: names the family and those that are supported.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
+
+    positions = getattr(config, "max_position_embeddings", None)
+    if config.is_encoder_decoder:
+        problem = "is an encoder-decoder"
+    elif not isinstance(positions, int) or positions < 1:
+        problem = "has no limit of positions (max_position_embeddings)"
+    elif config.model_type not in CLASSIFIERS:
+        problem = "has no classifier in transformers"
+    else:
+        return
+    raise InputError(f"{where}: found the model type {config.model_type}, which {problem}; {_SUPPORTED}")
+
+
+def _in_one_line(error: Exception) -> str:
+    """Give an error's type and message without line breaks; a KeyError alone says no more than the key."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _some(names: Iterable[str]) -> str:
+    """Name the first few, and how many there are beyond them."""
+    names = sorted(names)
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def load_classifier(
@@ -135,7 +203,8 @@ def load_classifier(
 ) -> PreTrainedModel:
     """Load a backbone with a classification head for the two labels.
 
-    A head that the folder does not hold is drawn from the seed, so that every stage that asks for it gets the same one.
+    A head that a pretrained folder does not hold is drawn from the seed, so that every stage that asks for it gets the
+    same one. A folder that the stage train wrote must hold its own.
 
     Args:
         folder: a Hugging Face folder.
@@ -145,10 +214,19 @@ def load_classifier(
 
     Returns:
         The model in evaluation mode, fp32, on the CPU.
+
+    Raises:
+        InputError: a tensor of the backbone, or of a fine-tuned head, is missing or misshapen.
     """
-    model, _ = _load(
+    model, info = _load(
         _auto("AutoModelForSequenceClassification"), folder, seed, **_head_settings(folder, tokenizer, dropout)
     )
+    lacking = dict.fromkeys(info["missing_keys"], "missing") | _misshapen(info)
+    if lacking and (folder / FACTS).is_file():
+        raise InputError(
+            f"{folder}: no classification head for {' and '.join(LABELS)} ({_listed(lacking)}), though {FACTS} says "
+            "that the model answers by its head; restore the folder with `dvc checkout`, or train again"
+        )
     return model
 
 
@@ -387,7 +465,6 @@ def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: fl
         "label2id": {label: number for number, label in enumerate(LABELS)},
         "pad_token_id": tokenizer.pad_token_id,
         "problem_type": "single_label_classification",
-        "ignore_mismatched_sizes": True,
         **_dropouts(config, dropout),
     }
 
@@ -420,12 +497,58 @@ def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrain
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are reported, and refused below
             **settings,
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{folder}: the model cannot be loaded: {error}") from error
+    except Exception as error:  # whatever a damaged file, or a config with impossible values, makes the families raise
+        raise InputError(f"{folder}: config.json and the weights give no model: {_in_one_line(error)}") from error
+    _refuse_lost(model, info, folder)
     _fuse_gelu(model)
     return model.eval(), info
+
+
+def _misshapen(info: Mapping[str, Any]) -> dict[str, str]:
+    """Say of each tensor that does not fit which shape it has and which the model needs."""
+    return {
+        name: f"found {list(found)}, config.json asks for {list(needed)}"
+        for name, found, needed in info["mismatched_keys"]
+    }
+
+
+def _listed(problems: Mapping[str, str]) -> str:
+    """Name the first few tensors, each with what is wrong with it."""
+    return _some(f"{name}: {problem}" for name, problem in problems.items())
+
+
+def _refuse_lost(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a folder whose tensors are not those of the backbone; transformers would fill in random numbers.
+
+    What stands outside the backbone is a head's affair, and so is a pooler, which some checkpoints of BERT lack.
+
+    Raises:
+        InputError: names the tensors, and both shapes where they differ.
+    """
+    prefix = f"{model.base_model_prefix}."
+    tops = {name.removeprefix(prefix).split(".")[0] for name in model.state_dict() if name.startswith(prefix)}
+
+    def in_backbone(name: str) -> bool:
+        inside = name.startswith(prefix) or name.split(".")[0] in tops  # a bare backbone's file has no prefix
+        return inside and "pooler" not in name.split(".") and not name.endswith(_BUFFERS)
+
+    problems = {
+        **dict.fromkeys(info["missing_keys"], "missing"),
+        **dict.fromkeys(info["unexpected_keys"], "not in the model that config.json describes"),
+        **_misshapen(info),
+    }
+    lost = {name: problem for name, problem in problems.items() if in_backbone(name)}
+    if lost:
+        strange = [name for name in info["unexpected_keys"] if not in_backbone(name)]
+        other = strange and any(name in lost for name in info["missing_keys"])
+        named = f"; the files hold names that the model does not have: {_some(strange)}" if other else ""
+        raise InputError(
+            f"{folder}: the weights are not those of the {model.config.model_type} in config.json: {_listed(lost)}"
+            f"{named}; put a whole model there as save_pretrained writes it, with its own config.json"
+        )
 
 
 def _fuse_gelu(model: PreTrainedModel) -> None:
@@ -446,24 +569,107 @@ def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tupl
     before and after fine-tuning; a language-model head comes through the class that the config names.
 
     Returns:
-        Tensor name to tensor, without tied copies and without any newly drawn head; and the backbone's prefix.
+        Tensor name to tensor, without tied copies and without any newly drawn head; and the backbone's prefix. A
+        classification head of two labels is among them, its rows in the order of LABELS.
+
+    Raises:
+        InputError: a tensor is missing, misshapen or not a number, or the tokenizer is of another model.
     """
     import transformers
 
     classifier, info = _load(
         _auto("AutoModelForSequenceClassification"), folder, seed=0, **_head_settings(folder, tokenizer, None)
     )
-    weights = _held(classifier, info)
+    _check_tokens(classifier, tokenizer, folder)
+    weights = _with_ordered_head(_held(classifier, info), classifier, info, folder)
     architecture = (load_config(folder).architectures or [""])[0]
     if architecture.endswith(("LMHeadModel", "ForCausalLM", "ForMaskedLM", "ForPreTraining")):
-        weights = {**_held(*_load(getattr(transformers, architecture), folder, seed=0)), **weights}
+        kind = getattr(transformers, architecture, None)
+        if kind is None:
+            raise InputError(f"{folder}/config.json: architectures: found {architecture}, which transformers lacks")
+        language_model, language_info = _load(kind, folder, seed=0)
+        if language_info["mismatched_keys"]:
+            raise InputError(f"{folder}: the language-model head does not fit: {_listed(_misshapen(language_info))}")
+        weights = {**_held(language_model, language_info), **weights}
+    _check_numbers(weights, folder)
     return weights, classifier.base_model_prefix
+
+
+def _check_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings.
+
+    Raises:
+        InputError: says both numbers.
+    """
+    embeddings: Any = model.get_input_embeddings()
+    tokens = 1 + max(tokenizer.get_vocab().values(), default=0)
+    if tokens > embeddings.num_embeddings:
+        raise InputError(
+            f"{folder}: the tokenizer numbers {tokens} tokens, but the model has embeddings for "
+            f"{embeddings.num_embeddings}; put the model's own tokenizer there"
+        )
+
+
+def _check_numbers(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Refuse weights that are no numbers, or whose squares exceed what fp32 can hold, as a first step would.
+
+    Raises:
+        InputError: names the tensors.
+    """
+    wrong = [name for name, tensor in weights.items() if not tensor.float().square().sum().isfinite()]
+    if wrong:
+        raise InputError(
+            f"{folder}: {_some(wrong)}: weights that are NaN, infinite or too large to compute with; the model was "
+            "damaged or its training diverged: put a sound one there"
+        )
+
+
+def _with_ordered_head(
+    weights: dict[str, torch.Tensor], model: PreTrainedModel, info: Mapping[str, Any], folder: Path
+) -> dict[str, torch.Tensor]:
+    """Bring the rows of a folder's own classification head into the order of LABELS, or leave the head out.
+
+    A head is kept whole or not at all, and which row answers for which label is read from the names in config.json's
+    id2label alone. LABEL_0 and LABEL_1, transformers' names for what nobody named, are taken in order.
+
+    Returns:
+        The weights, with a head that fits or with none.
+    """
+    head = parameters_outside(model)
+    stated: dict[Any, str] = load_config(folder).id2label or {}
+    names = [str(stated.get(number)) for number in range(len(stated))]
+    shown = ", ".join(names)
+    if all(name in weights for name in head):
+        order = [_LABEL_WORDS.get(name.strip().casefold()) for name in names]
+        if names == ["LABEL_0", "LABEL_1"]:
+            say(f"  {folder}: the classification head does not name its labels ({shown}); taken as {', '.join(LABELS)}")
+            order = [0, 1]
+        if sorted(order, key=str) == [0, 1]:
+            rows = [order.index(number) for number in range(len(LABELS))]
+            last = {name: weights[name][rows] for name in head if weights[name].shape[0] == len(LABELS)}
+            return {**weights, **last}
+    if any(name in weights for name in head) or info["mismatched_keys"]:
+        say(
+            f"  {folder}: its classification head is left out and a new one will be trained: its labels ({shown}) "
+            f"are not {', '.join(LABELS)}, or a part of it is missing; name them in config.json: id2label to keep it"
+        )
+    return {name: tensor for name, tensor in weights.items() if name not in head}
 
 
 def _held(model: PreTrainedModel, info: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Select the stored weights of a model that its folder held."""
-    drawn = {*info["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in info["mismatched_keys"])}
+    drawn = {*info["missing_keys"], *_misshapen(info)}
     return {name: tensor for name, tensor in stored_weights(model).items() if name not in drawn}
+
+
+def drawn_head(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
+    """Name the tensors of a classification head that were drawn anew, as they are not among those that a folder held.
+
+    Args:
+        model: from `load_classifier`.
+        held: the tensors of its folder.
+    """
+    return sorted(stored_weights(model).keys() - set(held))
 
 
 def stored_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

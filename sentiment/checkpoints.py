@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from sentiment.backbones import EMBEDDINGS, block_number
 from sentiment.tables import read_json, write_json
+from sentiment.tensor_files import INDEX
 
 if TYPE_CHECKING:
     import torch
 
-INDEX = "model.safetensors.index.json"
 METADATA = {"format": "pt"}  # what transformers asks for; a second key would be written in random order
 _BLOCK_FILE = re.compile(r"model-(?!\d+-of-)(.+)\.safetensors")  # transformers' own shards are no blocks
 _NUMBERED_BLOCK = re.compile(r"(.*?\.\d+)\.")
@@ -63,6 +63,11 @@ def save_blocks(weights: Mapping[str, torch.Tensor], prefix: str, folder: Path) 
     size = sum(tensor.nbytes for tensor in weights.values())
     weight_map = {name: file_of(block) for block, tensors in blocks.items() for name in tensors}
     write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": weight_map})
+
+
+def held_tensors(folder: Path) -> list[str]:
+    """Name the tensors that a folder from `save_blocks` holds."""
+    return list(read_json(folder / INDEX)["weight_map"])
 
 
 def round_changed(folder: Path, base: Path) -> None:

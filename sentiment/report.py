@@ -37,6 +37,7 @@ SCORERS = {  # key in metrics.json: baselines -> name
     "zero_shot_contextual": "label words, calibrated without content",
     "zero_shot_pmi": "label words, mutual information",
     "untrained_head": "untrained head",
+    "own_head": "the base model's own head, not fine-tuned",
 }
 
 

@@ -17,11 +17,13 @@ from sentiment import backbones, miniature
 from sentiment.checkpoints import save_blocks
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.hub import fetch
+from sentiment.names import LABELS
 from sentiment.params import catalog_entry, load_params, section
 from sentiment.paths import BASE, BASE_METRICS, CATALOG
 from sentiment.progress import say, timed
 from sentiment.sketches import write_sketches
 from sentiment.tables import write_json
+from sentiment.tensor_files import stored_types
 from sentiment.torch_setup import set_up_torch
 
 FILES = [
@@ -93,10 +95,15 @@ def adopt(source: Path, folder: Path) -> dict[str, Any]:
         The numbers for metrics/base.json.
     """
     backbones.check_folder(source)
+    backbones.check_config(source, stored_types(source))
     tokenizer = backbones.load_tokenizer(source)
     weights, prefix = backbones.pretrained_weights(source, tokenizer)
     save_blocks(weights, prefix, folder)
-    backbones.load_config(source).save_pretrained(folder)
+    config = backbones.load_config(source)
+    if (config.architectures or [""])[0].endswith("ForSequenceClassification"):
+        config.id2label = dict(enumerate(LABELS))  # the order that the head's rows now have
+        config.label2id = {label: number for number, label in enumerate(LABELS)}
+    config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return {"parameters": parameters(weights)}
 

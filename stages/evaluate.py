@@ -20,6 +20,7 @@ from sklearn.metrics import log_loss
 
 from sentiment import backbones, baselines, formulations, metrics
 from sentiment.changes import layer_changes
+from sentiment.checkpoints import held_tensors
 from sentiment.encoding import encode
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Features, Head, LabelWords
@@ -98,7 +99,7 @@ def zero_shot(
     return {method: {split: probabilities(answers[split][method]) for split in texts} for method in METHODS}
 
 
-def untrained_head(model: Any, ids: dict[str, Ids], params: EvaluateParams, device: str) -> dict[str, Positive]:
+def head_before(model: Any, ids: dict[str, Ids], params: EvaluateParams, device: str) -> dict[str, Positive]:
     """Ask the head that training started from about validation and test; split to probabilities."""
     return {
         split: probabilities(score(model, Head(), ids[split], params.batch_size, device))
@@ -221,13 +222,14 @@ def main() -> None:
         texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
         untuned = zero_shot(facts, texts, params, device, seed)
         base = backbones.load_classifier(BASE, backbones.load_tokenizer(BASE), seed)
-        drawn = {"untrained_head": untrained_head(base, ids, params, device)} if facts["formulation"] == "head" else {}
+        head = "untrained_head" if backbones.drawn_head(base, held_tensors(BASE)) else "own_head"
+        headed = {head: head_before(base, ids, params, device)} if facts["formulation"] == "head" else {}
     with timed(f"probing the features of {BASE}"):
         probed = probe(base, ids, labels, params, device)
     with timed("fitting the baselines"):
         others = bag_of_words(splits, labels)
     floor = {**others, "linear_probe": probed, **{name: answers["test"] for name, answers in untuned.items()}}
-    candidates = {**drawn, **untuned}
+    candidates = {**headed, **untuned}
     before = strongest(candidates, labels["validation"])
     positive = {"base": candidates[before]["test"], "finetuned": after}
     measures: dict[str, Any] = {

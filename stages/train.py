@@ -28,7 +28,7 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment import adapters, backbones, formulations, prefix
 from sentiment.adapters import LoraParams
 from sentiment.batching import Collator, Padder, States, prepare
-from sentiment.checkpoints import digests, round_changed, save_blocks
+from sentiment.checkpoints import digests, held_tensors, round_changed, save_blocks
 from sentiment.errors import InputError, exit_on_input_error
 from sentiment.formulations import Formulation
 from sentiment.losses import ClassificationLoss, class_weights, resample
@@ -47,6 +47,7 @@ from sentiment.trainer import ProgressLines, parameter_groups, training_argument
 from sentiment.vocabulary import compact_vocabulary
 
 START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
+OWN_HEAD = "  the classification head is the one that the base model brings"
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
 
 
@@ -416,6 +417,9 @@ def main() -> None:
     reading = {key: value for key, value in all_params["tokenize"].items() if key != "augmentation"}
     asked = {"formulation": all_params["model"]["formulation"], **reading}
     model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
+    if asked["formulation"] == "head":
+        drawn = backbones.drawn_head(model, held_tensors(BASE))
+        say(f"  the classification head is new ({', '.join(drawn)}): drawn from seed {seed}" if drawn else OWN_HEAD)
     choose_what_learns(model, params)
     learning, parameters = model.num_parameters(only_trainable=True), model.num_parameters()
     with scratch() as folder:
