@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment import backbones
 from sentiment.errors import InputError
 from sentiment.formulations import Head
+from sentiment.names import FACTS
 from sentiment.scoring import score
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS
 
@@ -136,3 +140,34 @@ def test_a_classifier_from_elsewhere_with_three_labels_gets_a_new_head(
     weights, _ = backbones.pretrained_weights(tmp_path, tokenizer)
     assert not any(tensor.shape[0] == 3 for tensor in weights.values())
     assert backbones.load_classifier(tmp_path, tokenizer, seed=0).config.id2label == {0: "negative", 1: "positive"}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("labels", "said"), [(None, "missing"), (3, r"found \[3(, 32)?\], config\.json asks for \[2")])
+def test_a_fine_tuned_folder_must_hold_its_own_head(
+    labels: int | None, said: str, family: str, tiny_models: Tiny, tmp_path: Path
+) -> None:
+    """A head drawn from the seed would answer as firmly as a trained one."""
+    folder = shutil.copytree(tiny_models(family), tmp_path / "finetuned")
+    if labels:
+        AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels).save_pretrained(folder)
+    tokenizer = backbones.load_tokenizer(folder)
+    backbones.load_classifier(folder, tokenizer, seed=0)  # a pretrained folder may lack it
+    (folder / FACTS).write_text("{}")
+    with pytest.raises(InputError, match=rf"no classification head for negative and positive \(.*{said}"):
+        backbones.load_classifier(folder, tokenizer, seed=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_backbone_is_never_filled_in_wherever_it_is_loaded(family: str, tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_models(family), tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if ".1." in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, folder / "model.safetensors")
+    tokenizer = backbones.load_tokenizer(folder)
+    for load in (
+        lambda: backbones.load_classifier(folder, tokenizer, 0),
+        lambda: backbones.load_language_model(folder, tokenizer),
+    ):
+        with pytest.raises(InputError, match=f"{re.escape(lost)}: missing"):
+            load()
