@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment import backbones
 from sentiment.errors import InputError
 from sentiment.formulations import Head
+from sentiment.names import FACTS
 from sentiment.scoring import score
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS
 
@@ -169,3 +172,34 @@ def test_a_tokenizer_file_outside_the_folder_is_not_read(tiny_models: Tiny, tmp_
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     with pytest.raises(InputError, match=r"fast_tokenizer_files: found the file name '\.\./tokenizer"):
         backbones.load_tokenizer(folder)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("labels", "said"), [(None, "missing"), (3, r"found \[3(, 32)?\], config\.json asks for \[2")])
+def test_a_fine_tuned_folder_must_hold_its_own_head(
+    labels: int | None, said: str, family: str, tiny_models: Tiny, tmp_path: Path
+) -> None:
+    """A head drawn from the seed would answer as firmly as a trained one."""
+    folder = shutil.copytree(tiny_models(family), tmp_path / "finetuned")
+    if labels:
+        AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels).save_pretrained(folder)
+    tokenizer = backbones.load_tokenizer(folder)
+    backbones.load_classifier(folder, tokenizer, seed=0)  # a pretrained folder may lack it
+    (folder / FACTS).write_text("{}")
+    with pytest.raises(InputError, match=rf"no classification head for negative and positive \(.*{said}"):
+        backbones.load_classifier(folder, tokenizer, seed=0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_backbone_is_never_filled_in_wherever_it_is_loaded(family: str, tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_models(family), tmp_path / "base")
+    weights = load_file(folder / "model.safetensors")
+    lost = next(name for name in weights if ".1." in name)
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, folder / "model.safetensors")
+    tokenizer = backbones.load_tokenizer(folder)
+    for load in (
+        lambda: backbones.load_classifier(folder, tokenizer, 0),
+        lambda: backbones.load_language_model(folder, tokenizer),
+    ):
+        with pytest.raises(InputError, match=f"{re.escape(lost)}: missing"):
+            load()
