@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import material, training
 from benchmarks.harness import interleave, medians, parser, publish, run_child, run_here
-from sentiment.errors import exit_on_input_error
+from sentiment.pipeline.errors import exit_on_input_error
 
 COLUMNS = ("texts", "threads", "waiting", "tokens_per_second_alone", "tokens_per_second_busy", "left", "fair_share")
 VARIANT = "head, ours"

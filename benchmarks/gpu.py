@@ -22,8 +22,8 @@ import pandas as pd
 from benchmarks import material, training
 from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish, run_child, run_here, shown
 from benchmarks.training import Setting, Variant, finish, ours, stock_head
-from sentiment.errors import InputError, exit_on_input_error
-from sentiment.progress import say
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.progress import say
 
 RECIPE = "label words, padded, all logits"  # what the ratios are to; as copied: fp32, checkpointing, few at once
 RECIPE_BATCH = 8
@@ -152,7 +152,7 @@ def check_device(device: str) -> None:
     """
     import torch
 
-    from sentiment.torch_setup import check_precision
+    from sentiment.backbones.torch_setup import check_precision
 
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError(

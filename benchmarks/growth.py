@@ -15,10 +15,10 @@ import numpy as np
 from benchmarks import material
 from benchmarks.harness import parser, publish, run_child, run_here
 from benchmarks.workspaces import lay_out, stage
-from sentiment.errors import exit_on_input_error
-from sentiment.figures import save
-from sentiment.paths import PARAMS
-from sentiment.recipes import write
+from sentiment.cli.recipes import write
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.paths import PARAMS
+from sentiment.report.figures import save
 
 COLUMNS = ("stage", "reviews", "seconds", "reviews_per_second", "memory_gb")
 READING, LEARNING = (1_000, 10_000, 100_000, 1_000_000), (1_000, 4_000, 16_000, 32_000)

@@ -28,8 +28,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sentiment.progress import say
-from sentiment.tables import write_json
+from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.progress import say
 
 RESULTS = Path("benchmarks/results")
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "numpy", "pandas", "scikit-learn")

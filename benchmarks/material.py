@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.harness import named_files, run_child, run_here
-from sentiment import grammar
-from sentiment.cleaning import without_breaks
-from sentiment.encoding import encode
-from sentiment.errors import InputError
-from sentiment.names import LABELS
-from sentiment.params import catalog_entry
-from sentiment.tables import read_json, write_json
-from sentiment.verbalizer import prompt_of
+from sentiment.builtin import grammar
+from sentiment.pipeline.artifacts import read_json, write_json
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.params import catalog_entry
+from sentiment.reviews.cleaning import without_breaks
+from sentiment.tokens.encoding import encode
+from sentiment.tokens.prompts import prompt_of
 
 ASKED = {
     "formulation": "label_words",
@@ -90,8 +90,8 @@ def make_model(source: str | None, texts: list[str], small: bool, work: Path) ->
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    from sentiment.backbones import load_config, load_tokenizer
-    from sentiment.miniature import train_tokenizer
+    from sentiment.builtin.gpt2_mini import train_tokenizer
+    from sentiment.tokens.tokenizer import load_config, load_tokenizer
 
     if source is not None and any(Path(source).glob("*.safetensors")):
         return Path(source)
@@ -114,7 +114,8 @@ def make_model(source: str | None, texts: list[str], small: bool, work: Path) ->
 
 def with_head(folder: Path, work: Path) -> Path:
     """Write the classifier that the project makes of a model, so that all variants read the same head."""
-    from sentiment.backbones import load_classifier, load_tokenizer
+    from sentiment.backbones.loading import load_classifier
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(folder)
     load_classifier(folder, tokenizer, seed=0).save_pretrained(work / "classifier")
@@ -131,7 +132,7 @@ def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str
     Returns:
         fixed_length, the length that recipes pad to, and mean_length, both in tokens; rows.
     """
-    from sentiment.backbones import load_config, load_tokenizer, max_positions
+    from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_positions
 
     tokenizer, longest = load_tokenizer(folder), min(LONG, max_positions(load_config(folder)))
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks import material
 from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
-from sentiment.errors import exit_on_input_error
-from sentiment.tables import read_json
+from sentiment.pipeline.artifacts import read_json
+from sentiment.pipeline.errors import exit_on_input_error
 
 COLUMNS = ("measured", "rows", "seconds", "rows_per_second", "tokens_per_second", "memory_gb", "note")
 
@@ -33,8 +33,8 @@ def varied(texts: list[str], count: int) -> list[str]:
 
 def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     """Encode as the stage tokenize does."""
-    from sentiment.backbones import load_tokenizer
-    from sentiment.encoding import encode
+    from sentiment.tokens.encoding import encode
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(request["model"]))
     with meter() as used:
@@ -46,7 +46,7 @@ def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
 def tokenize_raw(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     """Encode by the Rust tokenizer alone, all texts in one call; what it gives is only counted."""
-    from sentiment.backbones import load_tokenizer
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     backend = load_tokenizer(Path(request["model"])).backend_tokenizer
     backend.no_padding()
@@ -60,12 +60,12 @@ def deduplicate(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     """Drop duplicates as the stage prepare does; one text in ten is there twice, in capitals the second time."""
     import pandas as pd
 
-    from sentiment import cleaning
+    from sentiment.reviews import cleaning, splitting
 
     repeated = [*texts[: len(texts) - len(texts) // 10], *(text.upper() for text in texts[: len(texts) // 10])]
     rows = pd.DataFrame({"text": repeated, "label": [number % 2 for number in range(len(repeated))]})
     with meter() as used:
-        kept, dropped, _ = cleaning.drop_duplicates(rows.assign(fingerprint=rows["text"].map(cleaning.fingerprint)))
+        kept, dropped, _ = splitting.drop_duplicates(rows.assign(fingerprint=rows["text"].map(cleaning.fingerprint)))
     assert dropped == len(texts) // 10
     return {**used, "kept": len(kept)}
 
@@ -74,7 +74,7 @@ def baseline(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     """Fit the TF-IDF baseline as the stage evaluate does, a tenth for validation and a tenth for test."""
     import numpy as np
 
-    from sentiment import baselines
+    from sentiment.evaluation import baselines
 
     labels = np.arange(len(texts)) % 2
     tenth = len(texts) // 10
@@ -86,10 +86,10 @@ def baseline(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
 
 MEASURED = {
-    "tokenize, ours": (tokenize, "sentiment.encoding.encode"),
+    "tokenize, ours": (tokenize, "sentiment.tokens.encoding.encode"),
     "tokenize, Rust alone": (tokenize_raw, "tokenizers' encode_batch, in one call"),
-    "deduplicate": (deduplicate, "sentiment.cleaning; a tenth are duplicates"),
-    "TF-IDF baseline": (baseline, "sentiment.baselines, words and pairs, three penalties"),
+    "deduplicate": (deduplicate, "sentiment.reviews.cleaning; a tenth are duplicates"),
+    "TF-IDF baseline": (baseline, "sentiment.evaluation.baselines, words and pairs, three penalties"),
 }
 
 

@@ -15,10 +15,10 @@ import pandas as pd
 from benchmarks import material
 from benchmarks.harness import named_files, parser, publish, run_child, run_here
 from benchmarks.workspaces import lay_out, stage
-from sentiment import recipes
-from sentiment.errors import exit_on_input_error
-from sentiment.paths import PARAMS
-from sentiment.tables import read_json
+from sentiment.cli import recipes
+from sentiment.pipeline.artifacts import read_json
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.paths import PARAMS
 
 COLUMNS = ("recipe", "reviews", "tokens", "seconds", "memory_gb")
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from benchmarks import material
 from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
-from sentiment.errors import exit_on_input_error
-from sentiment.names import LABELS
-from sentiment.tables import read_json
+from sentiment.pipeline.artifacts import read_json
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.labels import LABELS
 
 Score = Callable[[str, list[str]], list[float]]
 COLUMNS = ("variant", "seconds", "reviews_per_second", "times_pipeline", "memory_gb", "faults", "difference")
@@ -43,7 +43,7 @@ def by_trainer(folder: str, texts: list[str]) -> list[float]:
     from datasets import Dataset
     from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding, Trainer, TrainingArguments
 
-    from sentiment.backbones import load_tokenizer
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer: Any = load_tokenizer(Path(folder))
     model = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -59,14 +59,14 @@ def by_trainer(folder: str, texts: list[str]) -> list[float]:
 
 def by_us(folder: str, texts: list[str]) -> list[float]:
     """Score as stages.evaluate does."""
-    from sentiment import formulations
-    from sentiment.backbones import load_tokenizer
-    from sentiment.encoding import encode
-    from sentiment.params import load_params
-    from sentiment.scoring import score
+    from sentiment.engine import heads
+    from sentiment.engine.scoring import score
+    from sentiment.pipeline.params import load_params
+    from sentiment.tokens.encoding import encode
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(folder))
-    model, formulation = formulations.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
+    model, formulation = heads.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
     ids = [row for chunk in encode(tokenizer, texts, material.reading(MAX_LENGTH), None) for row in chunk.ids]
     return positive(score(model, formulation, ids, load_params()["evaluate"]["batch_size"], "cpu"))
 
@@ -97,7 +97,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    from sentiment.torch_setup import set_up_torch
+    from sentiment.backbones.torch_setup import set_up_torch
 
     if request["variant"] == "ours":
         set_up_torch(0, request["threads"], "cpu")

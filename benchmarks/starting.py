@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from benchmarks.harness import interleave, medians, meter, parser, publish
-from sentiment.errors import exit_on_input_error
+from sentiment.pipeline.errors import exit_on_input_error
 
 STAGES = ("prepare", "base", "tokenize", "train", "evaluate", "plot")
 COMMANDS = {

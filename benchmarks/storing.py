@@ -21,12 +21,12 @@ from benchmarks import material
 from benchmarks.harness import Result, named_files, parser, print_table, publish, run_child, run_here
 from benchmarks.repositories import Objects, Repository, objects, weigh, written
 from benchmarks.workspaces import lay_out, stage
-from sentiment import recipes
-from sentiment.backbones import load_config
-from sentiment.checkpoints import METADATA, block_of_file
-from sentiment.errors import exit_on_input_error
-from sentiment.paths import BASE, FINETUNED, PARAMS
-from sentiment.tensor_files import INDEX
+from sentiment.checkpoints.blocks import METADATA, block_of_file
+from sentiment.checkpoints.tensors import INDEX
+from sentiment.cli import recipes
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.paths import BASE, FINETUNED, PARAMS
+from sentiment.tokens.tokenizer import load_config
 
 COLUMNS = ("run", "learns_percent", "added_mb", "added_percent", "pushed_mb", "whole_added_mb")
 ONE_STEP = {  # at the full rate: the first step of a warm-up would have the rate zero
@@ -62,9 +62,10 @@ def learning(request: dict[str, Any]) -> Result:
     Returns:
         percent, of the parameters that learn in those of the model without adapters.
     """
-    from sentiment.backbones import load_classifier, load_tokenizer
-    from sentiment.params import load_params, section
-    from sentiment.torch_setup import set_up_torch
+    from sentiment.backbones.loading import load_classifier
+    from sentiment.backbones.torch_setup import set_up_torch
+    from sentiment.pipeline.params import load_params, section
+    from sentiment.tokens.tokenizer import load_tokenizer
     from stages.train import TrainParams, choose_what_learns
 
     with contextlib.chdir(request["folder"]):

@@ -17,13 +17,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 from benchmarks import material
 from benchmarks.harness import interleave, medians, meter, parser, peak_memory, publish
-from sentiment.errors import exit_on_input_error
+from sentiment.pipeline.errors import exit_on_input_error
 
 if TYPE_CHECKING:
     import torch
@@ -105,9 +104,9 @@ def copied_label_words(setting: Setting, rows: Rows, every: Rows, stack: ExitSta
     import torch
     from transformers import AutoModelForCausalLM
 
-    from sentiment.backbones import load_tokenizer
-    from sentiment.batching import pad
-    from sentiment.verbalizer import label_word_ids
+    from sentiment.engine.batches import pad
+    from sentiment.tokens.prompts import label_word_ids
+    from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(setting.model))
     words = label_word_ids(tokenizer, material.ASKED["label_words"], str(material.ASKED["prompt"]))  # type: ignore[arg-type]
@@ -141,8 +140,8 @@ def stock_head(padding: bool | str, keep_pages: bool = False, bf16: bool = False
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
         from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
-        from sentiment.backbones import load_tokenizer
-        from sentiment.torch_setup import keep_freed_pages
+        from sentiment.backbones.torch_setup import keep_freed_pages
+        from sentiment.tokens.tokenizer import load_tokenizer
 
         if keep_pages:
             keep_freed_pages()
@@ -167,35 +166,36 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
         from datasets import Dataset
 
-        from sentiment import backbones, batching, formulations, packing, products, torch_setup
-        from sentiment.backbones import load_tokenizer
-        from sentiment.params import load_params, section
-        from sentiment.scratch import scratch
-        from sentiment.vocabulary import compact_vocabulary
+        from sentiment.backbones import loading, torch_setup
+        from sentiment.engine import dropout, families, heads, onednn
+        from sentiment.pipeline.params import load_params, section
+        from sentiment.pipeline.scratch import scratch
+        from sentiment.tokens.tokenizer import load_config, load_tokenizer
+        from sentiment.training.compact_vocabulary import compact_vocabulary
         from stages.train import TrainParams, choose_what_learns, make_trainer
 
         if without == "allocator":
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
         if without == "packing":
-            stack.enter_context(mock.patch.object(backbones, "PACKABLE", ()))
+            stack.enter_context(mock.patch.object(families, "PACKABLE", ()))
         if without == "onednn":
-            stack.enter_context(mock.patch.object(products, "available", return_value=False))
+            stack.enter_context(mock.patch.object(onednn, "available", return_value=False))
         if without == "dropping":
-            stack.enter_context(mock.patch.object(batching, "dropping"))
-            stack.enter_context(mock.patch.object(packing, "dropping", SimpleNamespace(attend=torchs_dropout)))
+            stack.enter_context(mock.patch.object(dropout, "draw_by_fours"))
+            stack.enter_context(mock.patch.object(dropout, "attend", torchs_dropout))
         if without == "gelu":
-            stack.enter_context(mock.patch.object(backbones, "_fuse_gelu"))
+            stack.enter_context(mock.patch.object(loading, "_fuse_gelu"))
         if without == "prefix":
             stack.enter_context(mock.patch("stages.train.reads_prefix_again", return_value=False))
         torch_setup.set_up_torch(setting.round, setting.threads, setting.device)
         folder = Path(setting.model)
         plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
-        blocks = frozen_blocks(backbones.load_config(folder)) if frozen else 0
+        blocks = frozen_blocks(load_config(folder)) if frozen else 0
         params = dataclasses.replace(
             section(load_params(), "train", TrainParams), **{**plain, "frozen_blocks": blocks, **train}
         )
         asked = {**material.ASKED, "formulation": formulation}
-        model, how = formulations.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
+        model, how = heads.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
         choose_what_learns(model, params)
         if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
@@ -217,7 +217,7 @@ def torchs_dropout(
     scaling: float | None,
     dropout: float,
 ) -> torch.Tensor:
-    """Attend as `sentiment.dropping.attend` does, with torch's own dropout in it."""
+    """Attend as `sentiment.engine.dropout.attend` does, with torch's own dropout in it."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -284,11 +284,11 @@ def product_peak(
         count: products; the first ones bring a processor to its speed.
         device: cpu or cuda.
         dtype: of the numbers; None: fp32.
-        through_onednn: as `sentiment.products` multiplies, not as torch does.
+        through_onednn: as `sentiment.engine.onednn` multiplies, not as torch does.
     """
     import torch
 
-    from sentiment.products import product
+    from sentiment.engine.onednn import product
 
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sentiment import exporting, predict, serve
-from sentiment.errors import InputError, exit_on_input_error
-from sentiment.params import load_params
-from sentiment.paths import METRICS, PARAMS, REPORTS
-from sentiment.progress import say
+from sentiment.cli import export, predict, serve
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.params import load_params
+from sentiment.pipeline.paths import METRICS, PARAMS, REPORTS
+from sentiment.pipeline.progress import say
 
 
 def check() -> None:
@@ -23,8 +23,8 @@ def check() -> None:
 
 def show() -> None:
     """Print the before/after table of the last run."""
-    from sentiment.report import print_comparison
-    from sentiment.tables import read_json
+    from sentiment.pipeline.artifacts import read_json
+    from sentiment.report.pages import print_comparison
 
     if not METRICS.is_file():
         raise InputError(f"{METRICS}: no such file; run `dvc repro` first")
@@ -36,7 +36,7 @@ def list_recipes() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sentiment.recipes import read_recipes
+    from sentiment.cli.recipes import read_recipes
 
     table = Table("recipe", "what it is")
     for name, recipe in read_recipes().items():
@@ -49,7 +49,7 @@ def show_recipe(name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sentiment.recipes import describe
+    from sentiment.cli.recipes import describe
 
     table = Table("choice", "value", title=name)
     for key, (value, differs) in describe(name).items():
@@ -59,7 +59,7 @@ def show_recipe(name: str) -> None:
 
 def use_recipe(name: str) -> None:
     """Write a recipe into params.yaml."""
-    from sentiment.recipes import changes, use
+    from sentiment.cli.recipes import changes, use
 
     changed = changes(name)
     use(name)
@@ -68,15 +68,15 @@ def use_recipe(name: str) -> None:
 
 def print_flags(name: str) -> None:
     """Print a recipe as flags of `dvc exp run`."""
-    from sentiment.recipes import flags
+    from sentiment.cli.recipes import flags
 
     print(shlex.join(flags(name)))  # noqa: T201
 
 
 def diff(first: str, second: str, repo: str, remote: str | None, how: str, form: str, picture: Path | None) -> None:
     """Compare two models: git revisions, experiments or folders."""
-    from sentiment.difference import compare
-    from sentiment.difference_page import draw, show
+    from sentiment.comparison.models import compare
+    from sentiment.comparison.views import draw, show
 
     difference = compare(first, second, repo, remote, how)
     show(difference, form)
@@ -87,7 +87,7 @@ def diff(first: str, second: str, repo: str, remote: str | None, how: str, form:
 
 def release(version: str, stage: str | None, remote: str | None) -> None:
     """Tag the commit as a version of the model, once others can pull it; or bring a version to a stage."""
-    from sentiment.release import release
+    from sentiment.registry.releases import release
 
     tags = release(version, stage, remote)
     say(f"tagged {', '.join(tags)}; to publish: git push origin {shlex.join(tags)}")
@@ -140,7 +140,7 @@ def parse() -> argparse.Namespace:
     add_diff(commands)
     add_command(commands, "predict", predict.predict, predict)
     add_command(commands, "serve", serve.serve, serve)
-    add_command(commands, "export", exporting.export, exporting)
+    add_command(commands, "export", export.export, export)
     add_release(commands)
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
     actions = recipe.add_subparsers(required=True, metavar="ACTION")

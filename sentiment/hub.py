@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sentiment.errors import InputError
+from sentiment.pipeline.errors import InputError
 
 
 def fetch(entry: Mapping[str, Any], where: str, kind: Literal["model", "dataset"], patterns: list[str]) -> Path:

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sentiment import backbones, miniature
-from sentiment.checkpoints import save_blocks
-from sentiment.errors import InputError, exit_on_input_error
+from sentiment.backbones import checks, loading
+from sentiment.backbones.torch_setup import set_up_torch
+from sentiment.builtin import gpt2_mini
+from sentiment.checkpoints.blocks import save_blocks
+from sentiment.checkpoints.sketches import write_sketches
+from sentiment.checkpoints.tensors import stored_types
 from sentiment.hub import fetch
-from sentiment.names import LABELS
-from sentiment.params import catalog_entry, load_params, section
-from sentiment.paths import BASE, BASE_METRICS, CATALOG
-from sentiment.progress import say, timed
-from sentiment.sketches import write_sketches
-from sentiment.tables import write_json
-from sentiment.tensor_files import stored_types
-from sentiment.torch_setup import set_up_torch
+from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.params import catalog_entry, load_params, section
+from sentiment.pipeline.paths import BASE, BASE_METRICS, CATALOG
+from sentiment.pipeline.progress import say, timed
+from sentiment.tokens.tokenizer import load_config, load_tokenizer
 
 FILES = [
     "config.json",
@@ -68,16 +70,16 @@ def build(entry: dict[str, Any], params: BaseParams, device: str, seed: int, fol
             f"params.yaml: base.pretraining_block_size: found {params.pretraining_block_size}, must be at most "
             f"{entry['positions']}, the positions of the model in {CATALOG}"
         )
-    texts = miniature.unlabelled_reviews(entry, params.pretraining_rows, seed)
+    texts = gpt2_mini.unlabelled_reviews(entry, params.pretraining_rows, seed)
     with timed("training the tokenizer"):
-        tokenizer = miniature.train_tokenizer(texts, entry["vocabulary"], entry["positions"])
-        blocks = miniature.blocks_of_tokens(tokenizer, texts, params.pretraining_block_size)
-    model = miniature.random_model(entry, tokenizer)
+        tokenizer = gpt2_mini.train_tokenizer(texts, entry["vocabulary"], entry["positions"])
+        blocks = gpt2_mini.blocks_of_tokens(tokenizer, texts, params.pretraining_block_size)
+    model = gpt2_mini.random_model(entry, tokenizer)
     with timed(f"pre-training {model.num_parameters()} parameters on {blocks.numel()} tokens"):
-        loss = miniature.pretrain(
+        loss = gpt2_mini.pretrain(
             model, blocks, params.pretraining_learning_rate, params.pretraining_batch_size, device, seed
         )
-    weights = backbones.stored_weights(model)
+    weights = loading.stored_weights(model)
     save_blocks(weights, model.base_model_prefix, folder)
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -94,12 +96,12 @@ def adopt(source: Path, folder: Path) -> dict[str, Any]:
     Returns:
         The numbers for metrics/base.json.
     """
-    backbones.check_folder(source)
-    backbones.check_config(source, stored_types(source))
-    tokenizer = backbones.load_tokenizer(source)
-    weights, prefix = backbones.pretrained_weights(source, tokenizer)
+    checks.check_folder(source)
+    checks.check_config(source, stored_types(source))
+    tokenizer = load_tokenizer(source)
+    weights, prefix = loading.pretrained_weights(source, tokenizer)
     save_blocks(weights, prefix, folder)
-    config = backbones.load_config(source)
+    config = load_config(source)
     if (config.architectures or [""])[0].endswith("ForSequenceClassification"):
         config.id2label = dict(enumerate(LABELS))  # the order that the head's rows now have
         config.label2id = {label: number for number, label in enumerate(LABELS)}

@@ -18,22 +18,25 @@ import pandas as pd
 from datasets import load_from_disk
 from sklearn.metrics import log_loss
 
-from sentiment import backbones, baselines, formulations, metrics
-from sentiment.changes import layer_changes
-from sentiment.checkpoints import held_tensors
-from sentiment.encoding import encode
-from sentiment.errors import InputError, exit_on_input_error
-from sentiment.formulations import Features, Head, LabelWords
-from sentiment.names import FACTS, LABELS, SPLITS
-from sentiment.params import load_params, section
-from sentiment.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
-from sentiment.probability import probabilities
-from sentiment.progress import say, timed
-from sentiment.scoring import score
-from sentiment.tables import read_json, read_parquet, write_csv, write_json, write_parquet
-from sentiment.torch_setup import set_up_torch
-from sentiment.verbalizer import prompt_of
-from sentiment.zero_shot import CONTENT_FREE, METHODS, zero_shot_logits
+from sentiment.backbones import loading
+from sentiment.backbones.torch_setup import set_up_torch
+from sentiment.checkpoints.blocks import held_tensors
+from sentiment.engine import heads
+from sentiment.engine.heads import Features, Head, LabelWords
+from sentiment.engine.probability import probabilities
+from sentiment.engine.scoring import score
+from sentiment.evaluation import baselines, metrics
+from sentiment.evaluation.deltas import layer_changes
+from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logits
+from sentiment.pipeline.artifacts import read_json, read_parquet, write_csv, write_json, write_parquet
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.labels import FACTS, LABELS, SPLITS
+from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
+from sentiment.pipeline.progress import say, timed
+from sentiment.tokens.encoding import encode
+from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.tokenizer import load_tokenizer
 
 Ids = list[list[int]]  # token ids of each review
 Positive = np.ndarray  # probability of the positive label for each review, [reviews]
@@ -61,7 +64,7 @@ def encode_as(facts: dict[str, Any], tokenizer: Any, texts: list[str]) -> tuple[
 
 def predict(facts: dict[str, Any], splits: list[Ids], params: EvaluateParams, device: str, seed: int) -> list[Positive]:
     """Load the fine-tuned model once, and compute the probability of the positive label for each split's rows."""
-    model, formulation = formulations.load(FINETUNED, backbones.load_tokenizer(FINETUNED), facts, seed)
+    model, formulation = heads.load(FINETUNED, load_tokenizer(FINETUNED), facts, seed)
     return [probabilities(score(model, formulation, ids, params.batch_size, device)) for ids in splits]
 
 
@@ -81,9 +84,9 @@ def zero_shot(
         Method to split to probabilities; empty where a headed model has no words to answer with.
     """
     asked = {**facts, "formulation": "label_words"}
-    tokenizer = backbones.load_tokenizer(BASE)
+    tokenizer = load_tokenizer(BASE)
     try:
-        model, formulation = formulations.load(BASE, tokenizer, asked, seed)
+        model, formulation = heads.load(BASE, tokenizer, asked, seed)
         encoded = {
             name: encode_as(asked, tokenizer, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()
         }
@@ -215,14 +218,14 @@ def main() -> None:
     test, truth = splits["test"], labels["test"]
     facts = read_json(FINETUNED / FACTS)
     ids = {split: load_from_disk(TOKENIZED / split)["input_ids"][: len(splits[split])] for split in SPLITS[:2]}
-    ids["test"], truncated_share = encode_as(facts, backbones.load_tokenizer(FINETUNED), test["text"].tolist())
+    ids["test"], truncated_share = encode_as(facts, load_tokenizer(FINETUNED), test["text"].tolist())
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {FINETUNED}"):
         stated, after = predict(facts, [ids["validation"], ids["test"]], params, device, seed)
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {BASE}, untuned"):
         texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
         untuned = zero_shot(facts, texts, params, device, seed)
-        base = backbones.load_classifier(BASE, backbones.load_tokenizer(BASE), seed)
-        head = "untrained_head" if backbones.drawn_head(base, held_tensors(BASE)) else "own_head"
+        base = loading.load_classifier(BASE, load_tokenizer(BASE), seed)
+        head = "untrained_head" if loading.drawn_head(base, held_tensors(BASE)) else "own_head"
         headed = {head: head_before(base, ids, params, device)} if facts["formulation"] == "head" else {}
     with timed(f"probing the features of {BASE}"):
         probed = probe(base, ids, labels, params, device)

@@ -11,11 +11,11 @@ from typing import Any
 
 from pyarrow import Table, compute, parquet
 
-from sentiment.errors import exit_on_input_error
-from sentiment.figures import draw_all
-from sentiment.names import SPLITS
-from sentiment.params import catalog_entry, flatten, load_params, section
-from sentiment.paths import (
+from sentiment.pipeline.artifacts import read_csv, read_json, write_json
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.labels import SPLITS
+from sentiment.pipeline.params import catalog_entry, flatten, load_params, section
+from sentiment.pipeline.paths import (
     EVALUATE_METRICS,
     METRICS,
     PREDICTIONS,
@@ -26,8 +26,8 @@ from sentiment.paths import (
     TRAIN_METRICS,
     TRAINING_CURVES,
 )
-from sentiment.report import SCORERS, compare, embedded, print_comparison, render
-from sentiment.tables import read_csv, read_json, write_json
+from sentiment.report.figures import draw_all
+from sentiment.report.pages import SCORERS, TEMPLATES, compare, embedded, print_comparison, render
 
 MODELS = ("base", "finetuned")
 
@@ -104,8 +104,9 @@ def main() -> None:
         "data_facts": source_of(catalog_entry("datasets", names["data"]), names["data"]),
     }
     report = REPORTS / "report.html"
-    report.write_text(render("report.html", **content), encoding="utf-8", newline="\n")
-    (REPORTS / "model_card.md").write_text(render("model_card.md", **content), encoding="utf-8", newline="\n")
+    report.write_text(render(TEMPLATES / "report.html", **content), encoding="utf-8", newline="\n")
+    card = render(TEMPLATES / "model_card.md", **content)
+    (REPORTS / "model_card.md").write_text(card, encoding="utf-8", newline="\n")
     print_comparison(measures, report)
 
 

@@ -24,16 +24,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment import cleaning, grammar, readers
-from sentiment.cues import cue_tags
-from sentiment.errors import InputError, exit_on_input_error
+from sentiment.builtin import grammar
 from sentiment.hub import fetch
-from sentiment.names import LABELS, SPLITS
-from sentiment.params import catalog_entry, load_params, section
-from sentiment.paths import CATALOG, PREPARE_METRICS, PREPARED
-from sentiment.progress import say, timed
-from sentiment.scratch import scratch
-from sentiment.tables import write_json
+from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.labels import LABELS, SPLITS
+from sentiment.pipeline.params import catalog_entry, load_params, section
+from sentiment.pipeline.paths import CATALOG, PREPARE_METRICS, PREPARED
+from sentiment.pipeline.progress import say, timed
+from sentiment.pipeline.scratch import scratch
+from sentiment.reviews import cleaning, sources, splitting
+from sentiment.reviews.cues import cue_tags
 
 Splits = dict[str, pd.DataFrame]
 
@@ -56,7 +57,7 @@ class PrepareParams:
     test_rows: int | None
 
 
-def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, readers.Tables]:
+def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, sources.Tables]:
     """Generate the built-in reviews, split as the catalog entry says.
 
     Args:
@@ -69,10 +70,10 @@ def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, readers.Tabl
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
     rows = ((review.text, review.label, " ".join(review.tags), "builtin") for review in reviews)
     columns = ("text", "label", "tags", "source")
-    return {split: readers.tables(islice(rows, count), columns) for split, count in entry["rows"].items()}
+    return {split: sources.tables(islice(rows, count), columns) for split, count in entry["rows"].items()}
 
 
-def read_reviews(entry: dict[str, Any], where: str) -> dict[str, readers.Tables]:
+def read_reviews(entry: dict[str, Any], where: str) -> dict[str, sources.Tables]:
     """Read the rows of a hub or local dataset, unjudged.
 
     Args:
@@ -80,14 +81,14 @@ def read_reviews(entry: dict[str, Any], where: str) -> dict[str, readers.Tables]
         where: its place, for messages.
     """
     if entry["source"] == "local":
-        return readers.read_local(Path(entry["path"]), entry, where)
+        return sources.read_local(Path(entry["path"]), entry, where)
     folder = fetch(entry, where, "dataset", list(entry["splits"].values()))
-    return readers.read_snapshot(folder, entry, where)
+    return sources.read_snapshot(folder, entry, where)
 
 
 def usable_rows(
-    tables: readers.Tables, labels: dict[str, list[Any]], strip_html_breaks: bool, problems: cleaning.Problems
-) -> readers.Tables:
+    tables: sources.Tables, labels: dict[str, list[Any]], strip_html_breaks: bool, problems: cleaning.Problems
+) -> sources.Tables:
     """Keep the rows that have a known label and a text, with tags.
 
     Args:
@@ -107,7 +108,7 @@ def usable_rows(
         yield good.assign(tags=good["text"].map(cue_tags))
 
 
-def spool(splits: Mapping[str, readers.Tables], file: Path) -> Splits:
+def spool(splits: Mapping[str, sources.Tables], file: Path) -> Splits:
     """Write all rows to the scratch file, one after another.
 
     Args:
@@ -146,7 +147,7 @@ def drop_repetitions(splits: Splits) -> tuple[Splits, dict[str, int]]:
     counts = {"duplicates_dropped": 0, "contradictions": 0, "leaks_dropped": 0, "validation_leaks_dropped": 0}
     kept = {}
     for split, rows in splits.items():
-        kept[split], dropped, contradicting = cleaning.drop_duplicates(rows)
+        kept[split], dropped, contradicting = splitting.drop_duplicates(rows)
         counts["duplicates_dropped"] += dropped
         counts["contradictions"] += contradicting
     for unseen, count in (("test", "leaks_dropped"), ("validation", "validation_leaks_dropped")):
@@ -168,11 +169,11 @@ def complete_splits(splits: Splits, params: PrepareParams, seed: int) -> Splits:
     """
     splits = {("train" if split == "all" else split): rows for split, rows in splits.items()}
     if "test" not in splits:
-        splits["train"], splits["test"] = cleaning.carve(splits["train"], params.test_fraction, seed)
+        splits["train"], splits["test"] = splitting.carve(splits["train"], params.test_fraction, seed)
     if "validation" not in splits:
-        splits["train"], splits["validation"] = cleaning.carve(splits["train"], params.validation_fraction, seed)
+        splits["train"], splits["validation"] = splitting.carve(splits["train"], params.validation_fraction, seed)
     counts = {"train": params.train_rows, "validation": params.validation_rows, "test": params.test_rows}
-    return {split: cleaning.subsample(splits[split], counts[split], seed) for split in SPLITS}
+    return {split: splitting.subsample(splits[split], counts[split], seed) for split in SPLITS}
 
 
 def check_labels(splits: Splits, where: str) -> None:

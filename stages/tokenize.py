@@ -21,16 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.table import MemoryMappedTable
 
-from sentiment.augmentation import Augmentation, augment
-from sentiment.backbones import load_config, load_tokenizer, max_positions
-from sentiment.encoding import CHUNK, Prompt, check_max_length, encode
-from sentiment.errors import exit_on_input_error
-from sentiment.params import load_params, section
-from sentiment.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
-from sentiment.progress import say, timed
-from sentiment.scratch import scratch
-from sentiment.tables import write_json
-from sentiment.verbalizer import label_word_ids, prompt_of
+from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.errors import exit_on_input_error
+from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
+from sentiment.pipeline.progress import say, timed
+from sentiment.pipeline.scratch import scratch
+from sentiment.reviews.augmentation import Augmentation, augment
+from sentiment.tokens.encoding import CHUNK, Prompt, check_max_length, encode
+from sentiment.tokens.prompts import label_word_ids, prompt_of
+from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_positions
 
 SCHEMA = pa.schema({"id": pa.int64(), "input_ids": pa.list_(pa.int32()), "length": pa.int32(), "label": pa.int64()})
 

@@ -25,26 +25,30 @@ from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment import adapters, backbones, formulations, prefix
-from sentiment.adapters import LoraParams
-from sentiment.batching import Collator, Padder, States, prepare
-from sentiment.checkpoints import digests, held_tensors, round_changed, save_blocks
-from sentiment.errors import InputError, exit_on_input_error
-from sentiment.formulations import Formulation
-from sentiment.losses import ClassificationLoss, class_weights, resample
-from sentiment.names import FACTS, LABELS
-from sentiment.packing import Packer
-from sentiment.params import load_params, section
-from sentiment.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
-from sentiment.probability import probabilities
-from sentiment.progress import say, timed
-from sentiment.scoring import score
-from sentiment.scratch import scratch
-from sentiment.sketches import write_sketches
-from sentiment.tables import write_csv, write_json
-from sentiment.torch_setup import check_compiler, check_precision, set_up_torch
-from sentiment.trainer import ProgressLines, parameter_groups, training_arguments, warmup_steps
-from sentiment.vocabulary import compact_vocabulary
+from sentiment.backbones import adapters, layers, loading
+from sentiment.backbones.adapters import LoraParams
+from sentiment.backbones.torch_setup import check_compiler, check_precision, set_up_torch
+from sentiment.checkpoints.blocks import held_tensors, round_changed, save_blocks
+from sentiment.checkpoints.manifest import digests
+from sentiment.checkpoints.sketches import write_sketches
+from sentiment.engine import heads
+from sentiment.engine.batches import Collator, Padder, States, prepare
+from sentiment.engine.heads import Formulation
+from sentiment.engine.packing import Packer
+from sentiment.engine.probability import probabilities
+from sentiment.engine.scoring import score
+from sentiment.pipeline.artifacts import write_csv, write_json
+from sentiment.pipeline.errors import InputError, exit_on_input_error
+from sentiment.pipeline.labels import FACTS, LABELS
+from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
+from sentiment.pipeline.progress import say, timed
+from sentiment.pipeline.scratch import scratch
+from sentiment.tokens.tokenizer import load_tokenizer
+from sentiment.training import frozen_prefix
+from sentiment.training.arguments import ProgressLines, parameter_groups, training_arguments, warmup_steps
+from sentiment.training.compact_vocabulary import compact_vocabulary
+from sentiment.training.losses import ClassificationLoss, class_weights, resample
 
 START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
 OWN_HEAD = "  the classification head is the one that the base model brings"
@@ -229,7 +233,7 @@ def make_trainer(
     states: States | None = None
     if device == "cpu" and isinstance(batcher, Packer) and reads_prefix_again(params):
         file = folder / "prefix"
-        states, [train, validation] = prefix.compute(model, formulation, batcher, [train, validation], file)
+        states, [train, validation] = frozen_prefix.compute(model, formulation, batcher, [train, validation], file)
     train = train.select(resample(labels, params.sampling, seed))
     steps = count_steps(len(train), params)
     arguments = training_arguments(
@@ -336,7 +340,7 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
     if params.lora.rank:
         adapters.inject(model, params.lora, params.frozen_blocks)
     else:
-        backbones.freeze(model, params.frozen_blocks)
+        layers.freeze(model, params.frozen_blocks)
     if params.compile:
         model.base_model.compile(dynamic=True)
 
@@ -344,7 +348,7 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
 def write_model(
     model: PreTrainedModel, tokenizer: Any, lora: LoraParams, precision: str, asked: dict[str, Any], folder: Path
 ) -> None:
-    """Write the self-contained model folder, with what `sentiment.predictor` needs to know in sentiment.json.
+    """Write the self-contained model folder, with what `sentiment.inference.predictor` needs to know in sentiment.json.
 
     `abstain_below` may be set by hand: a label whose own probability is less is then left empty. null abstains never.
 
@@ -358,7 +362,7 @@ def write_model(
     """
     if lora.rank and lora.save == "merged":
         adapters.merge(model)
-    save_blocks(adapters.without_adapters(backbones.stored_weights(model)), model.base_model_prefix, folder)
+    save_blocks(adapters.without_adapters(loading.stored_weights(model)), model.base_model_prefix, folder)
     if lora.rank and lora.save == "adapter":
         adapters.save(model, folder)
     if precision == "bf16":
@@ -413,12 +417,12 @@ def main() -> None:
     check_precision(params.precision, device)
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
-    tokenizer = backbones.load_tokenizer(BASE)
+    tokenizer = load_tokenizer(BASE)
     reading = {key: value for key, value in all_params["tokenize"].items() if key != "augmentation"}
     asked = {"formulation": all_params["model"]["formulation"], **reading}
-    model, formulation = formulations.load(BASE, tokenizer, asked, seed, params.dropout)
+    model, formulation = heads.load(BASE, tokenizer, asked, seed, params.dropout)
     if asked["formulation"] == "head":
-        drawn = backbones.drawn_head(model, held_tensors(BASE))
+        drawn = loading.drawn_head(model, held_tensors(BASE))
         say(f"  the classification head is new ({', '.join(drawn)}): drawn from seed {seed}" if drawn else OWN_HEAD)
     choose_what_learns(model, params)
     learning, parameters = model.num_parameters(only_trainable=True), model.num_parameters()
@@ -435,7 +439,7 @@ def main() -> None:
     metrics = summarise(trainer, validation_curve)
     say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
     if params.save_precision == "bf16":
-        saved = formulations.load(FINETUNED, tokenizer, asked, seed)
+        saved = heads.load(FINETUNED, tokenizer, asked, seed)
         metrics["rounding"] = cost_of_rounding((model, formulation), saved, validation, params, device)
     write_json(TRAIN_METRICS, metrics)
 

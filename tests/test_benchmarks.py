@@ -19,9 +19,10 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import busy, gpu, harness, material, preparing, repositories, scoring, storing, training
-from sentiment import backbones
-from sentiment.checkpoints import save_blocks
-from sentiment.params import read_yaml
+from sentiment.backbones import loading
+from sentiment.checkpoints.blocks import save_blocks
+from sentiment.pipeline.params import read_yaml
+from sentiment.tokens.tokenizer import load_tokenizer
 from tests.conftest import ROOT, TEXTS
 
 
@@ -264,9 +265,9 @@ def test_an_object_is_whole_when_it_has_its_name_and_another_when_written_again(
 
 
 def test_one_file_for_all_holds_the_same_model(tiny_models: Callable[[str], Path], tmp_path: Path) -> None:
-    tokenizer = backbones.load_tokenizer(tiny_models("gpt2"))
-    model = backbones.load_classifier(tiny_models("gpt2"), tokenizer, seed=0)
-    save_blocks(backbones.stored_weights(model), model.base_model_prefix, tmp_path / "blocks")
+    tokenizer = load_tokenizer(tiny_models("gpt2"))
+    model = loading.load_classifier(tiny_models("gpt2"), tokenizer, seed=0)
+    save_blocks(loading.stored_weights(model), model.base_model_prefix, tmp_path / "blocks")
     model.config.save_pretrained(tmp_path / "blocks")
     storing.join(tmp_path / "blocks", tmp_path / "whole")
     assert {file.name for file in (tmp_path / "whole").iterdir()} == {"config.json", "model.safetensors"}

@@ -21,8 +21,8 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from sentiment.errors import InputError
 from sentiment.hub import fetch
+from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -31,7 +31,7 @@ CATALOG = YAML(typ="safe", pure=True).load(ROOT / "catalog.yaml")
 DRIVER = """
 import json, sys, time
 time.sleep = lambda seconds: None  # the library waits 23 seconds in all between its retries
-from sentiment.errors import InputError
+from sentiment.pipeline.errors import InputError
 from sentiment.hub import fetch
 try:
     print(fetch(*json.loads(sys.argv[1])))

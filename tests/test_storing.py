@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.repositories import Repository, objects
-from sentiment.adapters import WEIGHTS
-from sentiment.checkpoints import file_of
+from sentiment.backbones.adapters import WEIGHTS
+from sentiment.checkpoints.blocks import file_of
+from tests.backbones.test_adapters import LORA
 from tests.conftest import run_stages
-from tests.test_adapters import LORA
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""Model folders -> models: loading, layers, adapters, torch."""

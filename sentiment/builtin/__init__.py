@@ -1,0 +1,1 @@
+"""The built-in reviews and the built-in miniature GPT-2."""

@@ -1,0 +1,1 @@
+"""What a model folder holds: blocks, tensors, sketches, the manifest."""

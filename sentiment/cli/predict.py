@@ -1,0 +1,316 @@
+"""The command `predict`: texts from the command line, standard input or a file in, the same rows with predictions out.
+
+Rows go through in chunks; those of a chunk are sorted by length for the model and come out in their own order. A file
+is read once before the model is loaded, so that every row that cannot be used is told before any long work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, count, load
+from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.progress import say
+
+if TYPE_CHECKING:
+    from sentiment.inference.predictor import Predictor
+    from sentiment.inference.writers import Added, Writer
+    from sentiment.reviews.files import Chunk
+
+STDIN = "-"
+SECONDS_BETWEEN_LINES = 10.0  # of progress
+SIGPIPE_STATUS = 141  # what a shell shows for a program whose reader has gone: 128 + 13
+COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "model_revision": str}
+_FILE_NAME = re.compile(r"\S*\.(csv|tsv|jsonl|parquet|json|txt|xlsx?|gz|zip)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    """What was asked for on the command line; `add_options` says what each word means."""
+
+    inputs: list[str]
+    column: str
+    format: str
+    output: Path | None
+    json: bool
+    prefix: str
+    on_bad_rows: str
+    chunk_rows: int | None
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line of `predict`."""
+    add = parser.add_argument
+    add("inputs", nargs="+", metavar="TEXT", help="texts; or one file (.csv, .tsv, .jsonl, .parquet); or - for stdin")
+    add("--column", default="text", help="the column that holds the texts (default: text)")
+    add("--format", default="text", choices=("text", "csv", "tsv", "jsonl"), help="what stdin is (default: text lines)")
+    add("--output", type=Path, metavar="FILE", help="where to; standard output otherwise")
+    add("--json", action="store_true", help="write one JSON object a line")
+    add("--prefix", default="", help="what the names of the new columns begin with")
+    add("--on-bad-rows", default="error", choices=("error", "drop"), help="rows without a text: stop, or leave out")
+    add_model_options(parser)
+    add_scoring_options(parser)
+    add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from.
+
+    Attributes:
+        name: for messages.
+        form: name of its format, as in `sentiment.reviews.files.READERS`.
+        chunks: begins to read, given the rows of a chunk.
+        again: whether it can be read more than once.
+    """
+
+    name: str
+    form: str
+    chunks: Callable[[int], Iterator[Chunk]]
+    again: bool
+
+
+def find_source(options: Options) -> Source:
+    """Decide whether the words of the command line are texts, a file, or ask for standard input.
+
+    Raises:
+        InputError: a file is not there or of no known format, or stands among other words.
+    """
+    files = [word for word in options.inputs if word == STDIN or _FILE_NAME.fullmatch(word) or _is_file(word)]
+    if not files:
+        return _arguments(options.inputs)
+    if len(options.inputs) > 1:
+        raise InputError(f"{files[0]}: found beside other words; give texts alone, or one file, or - alone")
+    return _standard_input(options) if files == [STDIN] else file_source(Path(files[0]), options.column)
+
+
+def _is_file(word: str) -> bool:
+    """Say whether a word names a file, or a folder by its path; a text can be too long for a name."""
+    try:
+        return Path(word).is_file() or ("/" in word and Path(word).is_dir())
+    except OSError:
+        return False
+
+
+def _arguments(texts: list[str]) -> Source:
+    """Take the words themselves as texts."""
+    from sentiment.reviews.files import text_chunks
+
+    return Source("the command line", "text", lambda size: text_chunks(texts, size), again=True)
+
+
+def _standard_input(options: Options) -> Source:
+    """Read standard input, which comes only once."""
+    from sentiment.reviews.files import READERS
+
+    name = "standard input"
+
+    def chunks(size: int) -> Iterator[Chunk]:
+        return READERS[options.format](sys.stdin.buffer, name, options.column, size)
+
+    return Source(name, options.format, chunks, again=False)
+
+
+def file_source(path: Path, column: str) -> Source:
+    """Read a file of rows with a column of texts.
+
+    Raises:
+        InputError: it is not there, or of no known format.
+    """
+    from sentiment.reviews.files import READERS
+
+    form = path.suffix.lower().removeprefix(".")
+    endings = [f".{name}" for name in READERS if name != "text"]
+    if f".{form}" not in endings:
+        known = allowed(path.suffix, endings)
+        hint = f"; one text a line: python -m sentiment predict - < {path}" if form == "txt" else ""
+        raise InputError(f"{path}: found the ending {path.suffix or 'none'}, {known}{hint}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+
+    def chunks(size: int) -> Iterator[Chunk]:
+        with path.open("rb") as stream:
+            yield from READERS[form](stream, str(path), column, size)
+
+    return Source(str(path), form, chunks, again=True)
+
+
+def find_format(source: Source, options: Options) -> str:
+    """Choose the format to write: that of the input; for texts the one that the output's ending names, or tsv.
+
+    Raises:
+        InputError: the output's ending names another, or bytes would go to a terminal.
+    """
+    output = options.output
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    if options.json and source.form == "parquet":
+        raise InputError("--json: not for parquet, whose types JSON does not have; leave it out")
+    if source.form == "parquet" and not output and sys.stdout.isatty():
+        raise InputError(f"{source.name}: parquet is not for a terminal; give --output FILE.parquet")
+    fitting = ["jsonl"] if options.json else ["tsv", "csv", "jsonl"] if source.form == "text" else [source.form]
+    if output and ending not in fitting:
+        endings = allowed(output.suffix, [f".{form}" for form in fitting])
+        raise InputError(f"{output}: found the ending {output.suffix or 'none'}, {endings} for what goes in")
+    return ending or fitting[0]
+
+
+def examine(source: Source, options: Options, names: list[str]) -> int:
+    """Read a source to its end, before any long work.
+
+    Args:
+        source: the source.
+        options: the choices.
+        names: the columns that will be added.
+
+    Returns:
+        The number of rows that can be used.
+
+    Raises:
+        InputError: there are rows that cannot be used and are not to be dropped, or columns of the new names.
+    """
+    from sentiment.reviews.files import CHUNK_ROWS, Problems
+
+    problems, rows = Problems(source.name), 0
+    for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
+        chunk.check_free(names, source.name)
+        problems.add(chunk)
+        rows += len(chunk.numbers)
+    if problems.total and options.on_bad_rows == "error":
+        _refuse(problems.total, problems.describe())
+    return rows - problems.total
+
+
+def _refuse(count: int, described: str) -> None:
+    """Stop because of rows that cannot be used."""
+    raise InputError(
+        f"{count} row(s) cannot be used (rows count from 1, a header not counted):\n  {described}\n"
+        "correct the rows, or leave them out with --on-bad-rows drop"
+    )
+
+
+class Progress:
+    """Says now and then how many rows are done and how fast, and at the end; a short run says nothing."""
+
+    def __init__(self, total: int | None) -> None:
+        """Start the clock.
+
+        Args:
+            total: rows that will come; None where that is not known.
+        """
+        self.total, self.rows, self.said = total, 0, 0
+        self.start = self.last = time.monotonic()
+
+    def add(self, rows: int) -> None:
+        """Count rows."""
+        self.rows += rows
+        now = time.monotonic()
+        if now - self.last >= SECONDS_BETWEEN_LINES:
+            self._say(now)
+
+    def end(self) -> None:
+        """Say how it went, where something was said before."""
+        if self.said and self.said < self.rows:
+            self._say(time.monotonic())
+
+    def _say(self, now: float) -> None:
+        """Print one line."""
+        of = "" if self.total is None else f" of {self.total:,}"
+        say(f"  {self.rows:,}{of} rows, {self.rows / (now - self.start):,.0f} rows/s")
+        self.last, self.said = now, self.rows
+
+
+@contextmanager
+def opened_writer(source: Source, options: Options, columns: dict[str, type]) -> Iterator[Writer]:
+    """Open what the rows are written to: a table for texts given on a terminal, else standard output or a file."""
+    from sentiment.inference.writers import WRITERS, TableWriter, replacing
+
+    form = find_format(source, options)
+    with replacing(options.output) if options.output else nullcontext(sys.stdout.buffer) as stream:
+        few = source.form == "text" and source.again and not options.output and not options.json
+        writer = TableWriter(columns) if few and sys.stdout.isatty() else WRITERS[form](stream, columns)
+        yield writer
+        writer.close()
+
+
+def added_columns(predictor: Predictor, chunk: Chunk, names: list[str]) -> Added:
+    """Predict for the texts of a chunk.
+
+    Returns:
+        Column name to values: labels, probabilities as the stage evaluate rounds them, the model's revision.
+    """
+    from sentiment.pipeline.artifacts import DIGITS
+
+    answers = predictor(chunk.texts)
+    values = (
+        [answer.label for answer in answers],
+        [round(answer.probability_positive, DIGITS) for answer in answers],
+        [predictor.revision] * len(answers),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def answer(source: Source, predictor: Predictor, writer: Writer, options: Options, total: int | None) -> str:
+    """Let every row through.
+
+    Args:
+        source: the rows.
+        predictor: the model.
+        writer: where to.
+        options: the choices.
+        total: the rows that will come; None where that is not known.
+
+    Returns:
+        The rows left out, described; empty where there are none.
+
+    Raises:
+        InputError: a row that comes but once cannot be used and is not to be dropped.
+    """
+    from sentiment.reviews.files import CHUNK_ROWS, Problems
+
+    names = [options.prefix + name for name in COLUMNS]
+    problems, progress = Problems(source.name), Progress(total)
+    for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
+        chunk.check_free(names, source.name)
+        problems.add(chunk)
+        if problems.total and options.on_bad_rows == "error":
+            _refuse(problems.total, problems.describe())
+        good = chunk.usable()
+        writer.write(good, added_columns(predictor, good, names))
+        progress.add(len(good.numbers))
+    progress.end()
+    return problems.describe()
+
+
+def run(options: Options) -> None:
+    """Predict for every row.
+
+    Raises:
+        InputError: the rows, the model or a choice cannot be used.
+    """
+    source = find_source(options)
+    find_format(source, options)  # tells a slip before the rows are read
+    names = [options.prefix + name for name in COLUMNS]
+    total = examine(source, options, names) if source.again else None
+    with opened_writer(source, options, dict(zip(names, COLUMNS.values(), strict=True))) as writer:
+        left_out = answer(source, load(options), writer, options, total)
+    if left_out:
+        say(f"rows left out:\n  {left_out}")
+
+
+def predict(**choices: object) -> None:
+    """Say of texts whether they are negative or positive."""
+    try:
+        run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        sys.exit(SIGPIPE_STATUS)

@@ -1,0 +1,115 @@
+"""The command `serve`: a page and a JSON endpoint for one model, on this machine.
+
+GET / is the page, also with a text in its address (/#text=A+fine+film.); POST /predict takes {"texts": ["..."]}, with
+"attribution": true also for what each word did; GET /health says what runs. There is no password: who can reach
+the port can ask.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+
+from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, count, load
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.progress import say
+
+REQUIREMENTS = "requirements-serve.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ModelOptions):
+    """What was asked for on the command line; `add_options` says what each word means."""
+
+    host: str
+    port: int
+    max_texts: int
+    max_characters: int
+    max_waiting: int
+    wait_ms: float
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line of `serve`."""
+    add = parser.add_argument
+    add_model_options(parser)
+    add_scoring_options(parser)
+    add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    add("--port", type=port, default=8000, help="port to listen on; 0 for any free one (default: 8000)")
+    add("--max-texts", type=count, default=64, help="the most texts of a request (default: 64)")
+    add("--max-characters", type=count, default=20_000, help="the most characters of a text (default: 20000)")
+    add("--max-waiting", type=count, default=1024, help="the most texts that may wait in all (default: 1024)")
+    add("--wait-ms", type=milliseconds, default=5.0, help="how long a text waits for others to be scored with (5)")
+
+
+def port(word: str) -> int:
+    """Read a port's number."""
+    number = int(word)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"found {number}, must be 0 to 65535")
+    return number
+
+
+def milliseconds(word: str) -> float:
+    """Read a time of at most a minute."""
+    number = float(word)
+    if not 0 <= number <= 60_000:
+        raise argparse.ArgumentTypeError(f"found {word}, must be 0 to 60000")
+    return number
+
+
+def find_uvicorn() -> ModuleType:
+    """Import what only this command needs.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import fastapi  # noqa: F401  # tells now what sentiment.serving would tell after the model is loaded
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed; pip install -r {REQUIREMENTS}") from error
+    return uvicorn
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, before the model is loaded; who connects meanwhile waits.
+
+    Raises:
+        InputError: it is in use, not allowed, or the host is not this machine.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InputError(
+            f"--host {host} --port {port}: {error.strerror}; name others, or --port 0 for a free one"
+        ) from error
+
+
+def run(options: Options) -> None:
+    """Serve until the process is told to end; what was asked before that is answered.
+
+    Raises:
+        InputError: the model or a choice cannot be used.
+    """
+    uvicorn = find_uvicorn()
+    with listen(options.host, options.port) as listener:
+        predictor = load(options)
+
+        from sentiment.serving.app import make_app
+        from sentiment.serving.schema import Limits
+
+        limits = Limits(options.max_texts, options.max_characters, options.max_waiting, options.wait_ms)
+        app = make_app(predictor, limits)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        say(f"http://{host}:{listener.getsockname()[1]}/ answers with {predictor.revision}; Ctrl+C ends it")
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+def serve(**choices: object) -> None:
+    """Answer on a page and a JSON endpoint, with what each word did."""
+    with suppress(KeyboardInterrupt):  # Ctrl+C, which uvicorn raises again when all is answered
+        run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type

@@ -1,0 +1,217 @@
+"""Show the difference of two models: on the terminal, as JSON, as Markdown, or as a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from sentiment.comparison.models import Block, Difference, Row
+from sentiment.evaluation.deltas import Change
+from sentiment.pipeline.errors import InputError
+from sentiment.registry.revisions import Tracked
+
+DPI = 120
+_MEASURES = {"sketches": ("norm", "relative", "cosine"), "exact": ("norm", "relative", "cosine", "largest", "share")}
+_HEADS = {
+    "norm": "change", "relative": "relative", "cosine": "cosine", "largest": "largest", "share": "differ",
+}  # fmt: skip
+_SECTIONS = {"params": "Params", "metrics": "Metrics", "data": "Data and models"}
+
+
+def show(difference: Difference, form: str) -> None:
+    """Print a difference.
+
+    Args:
+        difference: from `sentiment.comparison.models.compare`.
+        form: table, json or md.
+    """
+    if form == "json":
+        print(json.dumps(as_json(difference), indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    elif form == "md":
+        print(as_markdown(difference), end="")  # noqa: T201
+    else:
+        _print_tables(difference)
+
+
+def as_json(difference: Difference) -> dict[str, Any]:
+    """Turn a difference into what JSON can hold: every block with its tensors; null where nothing is known."""
+    blocks = [
+        {
+            "name": block.name,
+            "state": block.state,
+            **_numbers(block.change),
+            "tensors": {name: _numbers(change) for name, change in block.tensors.items()},
+        }
+        for block in difference.blocks
+    ]
+    rows = {
+        section: [
+            {"name": name, "first": _plain(first), "second": _plain(second)}
+            for name, first, second in getattr(difference, section)
+        ]
+        for section in _SECTIONS
+    }
+    about = {key: getattr(difference, key) for key in ("first", "second", "how")}
+    return {**about, "blocks": blocks, **rows, "notes": difference.notes}
+
+
+def as_markdown(difference: Difference) -> str:
+    """Write a difference as a page: a table of blocks, one of tensors, and one for each other section."""
+    parts = [f"# {_escaped(_title(difference))}"]
+    parts.extend(f"- {_escaped(note)}" for note in difference.notes)
+    parts.append(_markdown_table(*block_table(difference)))
+    tensors = [(name, "changed", change) for block in difference.blocks for name, change in block.tensors.items()]
+    if tensors:
+        heads, rows = _change_table("tensor", tensors, difference.how)
+        parts.append(_markdown_table(heads, rows))
+    for section, title in _SECTIONS.items():
+        if rows := other_rows(section, getattr(difference, section)):
+            parts += [f"## {title}", _markdown_table(["", difference.first, difference.second, *_last(section)], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def draw(difference: Difference, path: Path) -> None:
+    """Draw the relative change of every block that has one, unchanged ones as zero.
+
+    Raises:
+        InputError: there is no number to draw.
+    """
+    from sentiment.report import figures
+
+    known = [(block.name, relative) for block in difference.blocks if (relative := _relative(block)) is not None]
+    if not any(block.change for block in difference.blocks) and len(known) < len(difference.blocks):
+        raise InputError("--picture: no block has a change in numbers; compare with --exact")
+    names, changes = [name for name, _ in known], [change for _, change in known]
+    figures.draw_one(lambda: figures.layer_changes(names, changes, _title(difference)), path, DPI)
+
+
+def _title(difference: Difference) -> str:
+    """Say which two models are compared."""
+    return f"A: {difference.first} → B: {difference.second}"
+
+
+def block_table(difference: Difference) -> tuple[list[str], list[list[str]]]:
+    """Lay the blocks out as a table of words: heads and rows."""
+    return _change_table("block", [(b.name, b.state, b.change) for b in difference.blocks], difference.how)
+
+
+def other_rows(section: str, rows: Sequence[Row]) -> list[list[str]]:
+    """Lay params, metrics or data out as rows of words; metrics with their change."""
+    laid = []
+    for name, first, second in rows:
+        row = [name, _word(first), _word(second)]
+        if section == "metrics":
+            numbers = [value for value in (first, second) if _is_number(value)]
+            row.append(f"{second - first:+.4g}" if len(numbers) == 2 else "")
+        laid.append(row)
+    return laid
+
+
+def _last(section: str) -> list[str]:
+    """Name the column that only metrics have."""
+    return ["change"] if section == "metrics" else []
+
+
+def _change_table(
+    what: str, rows: Sequence[tuple[str, str, Change | None]], how: str
+) -> tuple[list[str], list[list[str]]]:
+    """Lay names, states and changes out as a table of words."""
+    measures = _MEASURES.get(how, ()) if any(change for _, _, change in rows) else ()
+    heads = [what, "state", *(_HEADS[measure] for measure in measures)]
+    laid = []
+    for name, state, change in rows:
+        numbers = _numbers(change) if change else dict.fromkeys(_HEADS, 0 if state == "unchanged" else None)
+        laid.append([name, state, *(_cell(measure, numbers[measure], state) for measure in measures)])
+    return heads, laid
+
+
+def _cell(measure: str, value: float | None, state: str) -> str:
+    """Write one number of a change."""
+    if measure == "cosine" and state == "unchanged":
+        return "1"
+    if value is None:
+        return "-"
+    return {"cosine": f"{value:.6f}", "share": f"{100 * value:.3g} %"}.get(measure, f"{value:.3g}")
+
+
+def _numbers(change: Change | None) -> dict[str, float | None]:
+    """Give the measures of a change by name; None where nothing is known."""
+    return {name: getattr(change, name) if change else None for name in _HEADS}
+
+
+def _relative(block: Block) -> float | None:
+    """Give a block's relative change; 0 for an unchanged one."""
+    if block.change is None:
+        return 0.0 if block.state == "unchanged" else None
+    return block.change.relative
+
+
+def _plain(value: Any) -> Any:
+    """Turn a value of a row into what JSON holds."""
+    return asdict(value) if isinstance(value, Tracked) else value
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether a value can be subtracted."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _word(value: Any) -> str:
+    """Write a value of a row; a tracked path by the beginning of its md5 and its size."""
+    if isinstance(value, Tracked):
+        files = "" if value.files is None else f", {value.files} files"
+        return f"{value.md5[:7]}, {value.size or 0:,} bytes{files}"
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _escaped(text: str) -> str:
+    """Keep a text from being read as Markdown of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+
+
+def _print_tables(difference: Difference) -> None:
+    """Print a difference as tables."""
+    console = Console()
+    heads, rows = block_table(difference)
+    console.print(_rich_table(_title(difference), heads, rows, 2))
+    for section, title in _SECTIONS.items():
+        if rows := other_rows(section, getattr(difference, section)):
+            heads = ["", difference.first, difference.second, *_last(section)]
+            console.print(_rich_table(title, heads, rows, 1))
+    for note in difference.notes:
+        console.print(f"- {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _rich_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> Table:
+    """Make a table for the terminal.
+
+    Args:
+        title: above it.
+        heads: of the columns.
+        rows: of the table.
+        words: how many of the columns hold words; the others hold numbers and stand on the right.
+    """
+    from rich.text import Text
+
+    table = Table(title=Text(title), box=box.SIMPLE, collapse_padding=True, pad_edge=False)
+    for number, head in enumerate(heads):
+        side: Literal["left", "right"] = "left" if number < words else "right"
+        table.add_column(Text(head), justify=side, overflow="fold", no_wrap=number == 0)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table

@@ -1,0 +1,1 @@
+"""Token ids -> logits -> probabilities, without padding where the family allows it."""

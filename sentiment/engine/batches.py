@@ -1,0 +1,103 @@
+"""Batches of reviews: packed into one row where the model is known to allow it, padded on the right otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sentiment.engine import dropout, families, onednn, packing, varlen
+from sentiment.tokens import tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Batcher = Callable[[Sequence[Sequence[int]]], dict[str, torch.Tensor]]
+States = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
+
+
+def pad(ids: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, torch.Tensor]:
+    """Pad rows of token ids to one length.
+
+    Args:
+        ids: one list of ids per review, none of them empty.
+        pad_token_id: the id that fills the rest.
+
+    Returns:
+        input_ids and attention_mask (1 for a token, 0 for padding), both int64 [reviews, longest].
+    """
+    longest = max(map(len, ids))
+    rows = [[*row, *[pad_token_id] * (longest - len(row))] for row in ids]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in ids]
+    return {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)}
+
+
+class Padder:
+    """Makes a padded batch of token ids; a pickle-safe callable."""
+
+    def __init__(self, pad_token_id: int) -> None:
+        """Remember the id that pads."""
+        self.pad_token_id = pad_token_id
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Pad the rows, as `pad` does."""
+        return pad(ids, self.pad_token_id)
+
+
+def prepare(model: PreTrainedModel, device: str) -> Batcher:
+    """Choose how a model reads its batches, and make it ready for them.
+
+    Packed rows save padding, which is most of the time of reviews of unequal length. An Apple GPU has no kernels for
+    them, and a family that is not known here may hide a place where packed reviews would mix.
+
+    Args:
+        model: attention and last block are changed in place; what is saved of it stays as it was. Once packed, it
+            refuses padded batches.
+        device: cpu, cuda or mps.
+
+    Returns:
+        What makes a batch for `Formulation.logits` of token ids.
+    """
+    if device == "mps" or model.config.model_type not in families.PACKABLE:
+        return Padder(model.config.pad_token_id)
+    first = tokenizer.first_position(model.config)
+    families.shorten_last_block(model)
+    if device == "cuda":
+        model.set_attn_implementation(varlen.ATTENTION)
+        return varlen.VarlenPacker(first)
+    model.set_attn_implementation(packing.ATTENTION)
+    onednn.use_onednn(model)
+    dropout.draw_by_fours(model)
+    return packing.Packer(first)
+
+
+def send(batch: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:
+    """Move a batch to a device; to an NVIDIA GPU from pinned memory, so that the host need not wait for it."""
+    if device == "cuda":
+        return {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+class Collator:
+    """Makes a batch of dataset rows with input_ids and label; a pickle-safe callable for data loaders."""
+
+    def __init__(self, batcher: Batcher, states: States | None = None) -> None:
+        """Remember what makes the batches.
+
+        Args:
+            batcher: joins token ids.
+            states: reads what else a batch holds of its rows, such as a `Prefix`.
+        """
+        self.batcher, self.states = batcher, states
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Join the rows.
+
+        Returns:
+            labels [reviews], int64, and the batch. The labels come first because the Trainer counts the reviews in
+            the first tensor.
+        """
+        labels = torch.tensor([row["label"] for row in rows])
+        states = {} if self.states is None else self.states(rows)
+        return {"labels": labels, **self.batcher([row["input_ids"] for row in rows]), **states}

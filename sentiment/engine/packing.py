@@ -1,0 +1,136 @@
+"""Batches without padding: all reviews of a batch stand one after another in a single row of tokens.
+
+Every layer of a transformer but attention looks at one token alone, so such a row costs what its real tokens cost.
+On the CPU attention, registered with transformers under the name ATTENTION, is computed for each review by itself:
+transformers hands the reviews' lengths down to it, and the models stay transformers' own; `sentiment.engine.varlen`
+has that of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://arxiv.org/abs/2107.02027.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface
+
+from sentiment.engine import dropout as dropping
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ATTENTION = "packed"  # as config._attn_implementation; transformers writes that into no file
+
+
+class Packer:
+    """Makes a packed batch of token ids; a pickle-safe callable."""
+
+    def __init__(self, first_position: int) -> None:
+        """Remember the number that the model gives a review's first token."""
+        self.first_position = first_position
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
+        """Join the reviews.
+
+        Args:
+            ids: token ids of each review, none of them empty.
+
+        Returns:
+            input_ids and position_ids [1, tokens of all reviews], lengths in tokens [reviews]; all int64.
+        """
+        first = self.first_position
+        return {
+            "input_ids": torch.tensor([[token for row in ids for token in row]]),
+            "position_ids": torch.cat([torch.arange(first, first + len(row)) for row in ids])[None],
+            "lengths": torch.tensor([len(row) for row in ids]),
+        }
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    *,
+    lengths: torch.Tensor,
+    **unused: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend within each review of a packed row; called by transformers' attention layers.
+
+    Args:
+        module: the layer, which knows whether it is causal.
+        query: [1, heads, tokens, head width].
+        key: [1, heads or groups of heads, tokens, head width].
+        value: likewise.
+        attention_mask: none; transformers makes no mask for an attention without a mask function.
+        dropout: probability that a weight of attention is dropped; 0 in evaluation mode.
+        scaling: factor of the products of query and key.
+        is_causal: overrules the layer.
+        lengths: tokens of each review, int64 [reviews]; a call without packing fails here, as it should.
+        unused: whatever else transformers hands down.
+
+    Returns:
+        [1, tokens, heads, head width], and no weights.
+    """
+    sizes = lengths.tolist()
+    causal = bool(module.is_causal) if is_causal is None else is_causal
+    if 0 < dropout < 1 and query.dtype == torch.float32:
+        return dropping.attend(query, key, value, sizes, causal, scaling, dropout), None
+    grouped = query.shape[1] != key.shape[1]
+    attended = [
+        functional.scaled_dot_product_attention(
+            q, k, v, dropout_p=dropout, is_causal=causal, scale=scaling, enable_gqa=grouped
+        ).transpose(1, 2)
+        for q, k, v in zip(*(torch.split(states, sizes, dim=2) for states in (query, key, value)), strict=True)
+    ]
+    return torch.cat(attended, dim=1), None
+
+
+_opaque: Any = torch.compiler.disable  # compiled, the loop over lengths would be compiled anew for every batch
+AttentionInterface.register(ATTENTION, _opaque(attend))
+
+
+def starts(lengths: torch.Tensor) -> torch.Tensor:
+    """Give the place of each review's first token in the row, int64 [reviews]."""
+    return lengths.cumsum(0) - lengths
+
+
+def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Find the first of the highest values within each review.
+
+    Args:
+        values: whole numbers, at least 0, [1, tokens].
+        lengths: tokens of each review, [reviews].
+
+    Returns:
+        Places in the row, int64 [reviews].
+    """
+    tokens = values.shape[1]
+    review = torch.repeat_interleave(lengths, output_size=tokens)  # of each token; told the size, it asks no GPU
+    back = torch.arange(tokens - 1, -1, -1, device=values.device)  # tokens after this one: of equals the first has most
+    highest = torch.zeros_like(lengths).scatter_reduce(0, review, values[0].long() * tokens + back, "amax")
+    return tokens - 1 - highest % tokens
+
+
+def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:
+    """Run a backbone over a packed batch and select its output at one place of each review.
+
+    Args:
+        model: a model that `batching.prepare` has made ready.
+        batch: from `Packer`; with `features` [reviews, width] in it, these are the output, and nothing is run.
+        places: in the row, int64 [reviews].
+
+    Returns:
+        [reviews, width].
+    """
+    if "features" in batch:
+        return batch["features"]
+    mask = torch.ones_like(batch["input_ids"])  # read by nobody; without one a GPU is asked whether there is padding
+    output = model.base_model(**batch, attention_mask=mask, places=places, use_cache=False)
+    hidden: torch.Tensor = output.last_hidden_state
+    return hidden.squeeze(0).index_select(0, places)  # hidden[0] would copy zeros in the backward pass

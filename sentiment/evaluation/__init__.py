@@ -1,0 +1,1 @@
+"""Measures, baselines, zero-shot scores, weight deltas."""

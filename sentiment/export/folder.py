@@ -1,0 +1,133 @@
+"""The folder that an export writes, and how far its answers are from the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.labels import FACTS
+
+if TYPE_CHECKING:
+    from sentiment.inference.predictor import Predictor
+
+FP32, INT8, REPORT = "model.onnx", "model.int8.onnx", "parity.json"
+
+
+KEY = "onnx"  # of sentiment.json, by which a folder of this command is known
+
+
+LARGEST_DIFFERENCE = 1e-3  # of a probability; sums in another order make 1e-6, a wrong mask or position far more
+
+
+def check_output(output: Path) -> None:
+    """Refuse to write over what this command has not made.
+
+    Raises:
+        InputError: names what lies there, or the folder that is missing.
+    """
+    if not output.parent.is_dir():
+        raise InputError(f"--output: {output}: there is no folder {output.parent}; make it first")
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output: {output} is a file; name a folder")
+    names = {file.name for file in output.iterdir()} if output.is_dir() else set()
+    foreign = sorted(names - _own_files(output))
+    if foreign:
+        raise InputError(
+            f"--output: {output} holds what no export has written ({', '.join(foreign[:3])}); name another folder"
+        )
+
+
+def _own_files(folder: Path) -> set[str]:
+    """Name the files that an earlier export has written into a folder; none where it was no export."""
+    from sentiment.checkpoints.manifest import read_facts
+
+    if not (folder / FACTS).is_file():
+        return set()
+    facts = read_facts(folder)
+    return {*facts["sha256"], FACTS, REPORT} if KEY in facts else set()
+
+
+def write(predictor: Predictor, folder: Path, int8: bool) -> None:
+    """Write the self-contained folder of an exported model, all but its report.
+
+    Args:
+        predictor: the model, not yet asked.
+        folder: a new folder.
+        int8: whether int8 weights are wanted too.
+    """
+    from sentiment.checkpoints.manifest import digests
+    from sentiment.export.graph import OPSET, write_fp32, write_int8
+    from sentiment.pipeline.artifacts import write_json
+
+    folder.mkdir()
+    write_fp32(predictor.model, predictor.formulation, folder / FP32)
+    if int8:
+        write_int8(folder / FP32, folder / INT8)
+    predictor.tokenizer.save_pretrained(folder)
+    made = {KEY: {"opset": OPSET, "source": predictor.revision}, "sha256": digests(folder, leave_out=FACTS)}
+    write_json(folder / FACTS, {**predictor.facts, **made})
+
+
+def compare(predictor: Predictor, folder: Path, texts: Sequence[str], labels: Sequence[int] | None) -> dict[str, Any]:
+    """Compare the answers of an exported folder with the model's own, and take both's times.
+
+    Returns:
+        texts (their number), threads, batch, and models: torch, fp32 and int8 to the measures of
+        `sentiment.export.parity.measure` and megabytes.
+    """
+    import torch
+
+    from sentiment.export.parity import BATCH, measure, open_onnx, own_scorer
+
+    files = {name: folder / file for name, file in {"fp32": FP32, "int8": INT8}.items() if (folder / file).is_file()}
+    threads = torch.get_num_threads()
+    scorers = {"torch": own_scorer(predictor), **{name: open_onnx(file, threads) for name, file in files.items()}}
+    models = measure(scorers, predictor.encode(texts), labels, predictor.facts)
+    bytes_of = {name: file.stat().st_size for name, file in files.items()}
+    sizes = {"torch": 4 * predictor.model.num_parameters(), **bytes_of}
+    measured = {name: {**measures, "megabytes": sizes[name] / 1e6} for name, measures in models.items()}
+    return {"texts": len(texts), "threads": threads, "batch": BATCH, "models": measured}
+
+
+COLUMNS = {  # measure -> heading and form
+    "max_difference": ("max |Δp|", "{:.1e}"),
+    "mean_difference": ("mean |Δp|", "{:.1e}"),
+    "label_agreement": ("agree", "{:.4f}"),
+    "accuracy": ("accuracy", "{:.4f}"),
+    "milliseconds_alone": ("ms/text", "{:.2f}"),
+    "texts_per_second": ("texts/s", "{:.0f}"),
+    "megabytes": ("MB", "{:.1f}"),
+}
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Print the parity report as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "model", title=f"{report['texts']:,} texts, {report['threads']} thread(s), batches of {report['batch']}"
+    )
+    for heading, _ in COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for name, measures in report["models"].items():
+        table.add_row(
+            name, *(form.format(measures[key]) if key in measures else "" for key, (_, form) in COLUMNS.items())
+        )
+    Console().print(table)
+
+
+def check_parity(report: Mapping[str, Any]) -> None:
+    """Refuse an export whose fp32 answers are not the model's own; int8 may round as it does.
+
+    Raises:
+        InputError: says how far they are apart.
+    """
+    found = report["models"]["fp32"]["max_difference"]
+    if not found <= LARGEST_DIFFERENCE:  # so that NaN is refused too
+        raise InputError(
+            f"{FP32}: a probability differs from the model's own by {found:.1e}, allowed: {LARGEST_DIFFERENCE}; the "
+            "export is broken and was not kept"
+        )

@@ -1,0 +1,137 @@
+"""How far an exported model's answers are from the model's own, and how long both take.
+
+`open_onnx` is all that it takes to ask an exported folder:
+
+    tokenizer, facts = load_tokenizer(folder), read_facts(folder)
+    [encoded] = encode(tokenizer, texts, facts, prompt_of(tokenizer, facts))
+    logits = open_onnx(folder / "model.onnx", threads=1)(encoded.ids, 32)
+    positive = probabilities(logits, facts["temperature"])
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from sentiment.engine.batches import pad
+from sentiment.engine.probability import probabilities
+from sentiment.engine.scoring import batches, score
+from sentiment.pipeline.labels import LABELS
+
+if TYPE_CHECKING:
+    from sentiment.inference.predictor import Predictor
+
+Ids = Sequence[Sequence[int]]  # token ids of each text
+Scorer = Callable[[Ids, int], np.ndarray]  # ids and the most texts of a batch -> logits, float64 [texts, labels]
+
+BATCH = 32  # texts; what is measured beside one text at a time
+TIMED_ALONE, TIMED_TOGETHER = 32, 128  # texts whose time is taken; with GPT-2 on one core, a minute in all
+
+
+def open_onnx(path: Path, threads: int) -> Scorer:
+    """Open an exported graph.
+
+    Args:
+        path: from `sentiment.export.graph`.
+        threads: CPU threads.
+
+    Returns:
+        What scores token ids, in padded batches of near-equal length.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def scores(ids: Ids, batch_size: int) -> np.ndarray:
+        logits = np.empty((len(ids), len(LABELS)))
+        for chosen in batches([len(row) for row in ids], batch_size):
+            batch = pad([ids[i] for i in chosen], 0)  # any id pads: the graph goes by the mask
+            [logits[chosen]] = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
+        return logits
+
+    return scores
+
+
+def own_scorer(predictor: Predictor) -> Scorer:
+    """Give what scores token ids with torch, as `Predictor` does."""
+    return lambda ids, batch_size: score(predictor.model, predictor.formulation, ids, batch_size, predictor.device)
+
+
+def measure(
+    scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, facts: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """Compare the answers of several forms of a model, and take their times.
+
+    Args:
+        scorers: name to form; the first is the one that the others are compared with.
+        ids: token ids of the texts.
+        labels: their true labels' numbers; None where they are not known.
+        facts: the model's temperature and threshold.
+
+    Returns:
+        Name to measures: those of `compare` and `speed`.
+    """
+    positive = {name: probabilities(ask(ids, BATCH), facts["temperature"]) for name, ask in scorers.items()}
+    own = next(iter(positive.values()))
+    return {
+        name: {**compare(own, stated, facts["threshold"], labels), **speed(scorers[name], ids)}
+        for name, stated in positive.items()
+    }
+
+
+def compare(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequence[int] | None) -> dict[str, float]:
+    """Compare probabilities of the positive label.
+
+    Args:
+        own: the model's own, [texts].
+        other: the exported model's, [texts].
+        threshold: what a probability must exceed for the label to be positive.
+        labels: true labels' numbers; None where they are not known.
+
+    Returns:
+        max_difference and mean_difference of the probabilities, label_agreement (the share of texts that get the same
+        label), and accuracy of the other where labels are known.
+    """
+    difference, answers = np.abs(own - other), other > threshold
+    measures = {
+        "max_difference": float(difference.max()),
+        "mean_difference": float(difference.mean()),
+        "label_agreement": float((answers == (own > threshold)).mean()),
+    }
+    if labels is not None:
+        measures["accuracy"] = float((answers == (np.array(labels) == 1)).mean())
+    return measures
+
+
+def speed(scorer: Scorer, ids: Ids) -> dict[str, float]:
+    """Take the time from token ids to logits, over texts picked evenly.
+
+    Returns:
+        milliseconds_alone, the median of one text at a time; texts_per_second in batches of BATCH.
+    """
+    together = [ids[i] for i in _evenly(len(ids), TIMED_TOGETHER)]
+    scorer(together[:BATCH], BATCH)  # the first call brings memory and threads into being
+    alone = [_seconds(scorer, [ids[i]], 1) for i in _evenly(len(ids), TIMED_ALONE)]
+    return {
+        "milliseconds_alone": 1000 * statistics.median(alone),
+        "texts_per_second": len(together) / _seconds(scorer, together, BATCH),
+    }
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Pick at most so many numbers below a count, at even distances."""
+    picked = min(count, most)
+    return [i * count // picked for i in range(picked)]
+
+
+def _seconds(scorer: Scorer, ids: Ids, batch_size: int) -> float:
+    """Take the time of one call."""
+    start = time.perf_counter()
+    scorer(ids, batch_size)
+    return time.perf_counter() - start

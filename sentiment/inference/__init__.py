@@ -1,0 +1,1 @@
+"""A fine-tuned model put to work on rows of texts."""

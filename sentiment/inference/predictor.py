@@ -1,0 +1,191 @@
+"""Answer for texts with a model folder: `Predictor.load("models/finetuned")(["A fine film."])`.
+
+The folder's sentiment.json says how texts are read and asked about, so that a prediction is the one that the stage
+evaluate would write for the same text, whatever texts stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sentiment.checkpoints.manifest import check_files, content_revision, read_facts
+from sentiment.engine import heads
+from sentiment.engine.probability import probabilities
+from sentiment.engine.scoring import score
+from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.labels import LABELS
+from sentiment.registry import fetching
+from sentiment.reviews.files import CHUNK_ROWS, judge
+from sentiment.reviews.sources import batches, encoding_problem
+from sentiment.tokens.encoding import encode
+from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from sentiment.engine.heads import Formulation
+
+BATCH_SIZE = 32  # texts; where scoring on two cores is about as fast as it gets
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about one text.
+
+    Attributes:
+        label: negative or positive; None where the model abstains.
+        probability_positive: in [0, 1].
+    """
+
+    label: str | None
+    probability_positive: float
+
+
+def decide(positive: float, threshold: float, abstain_below: float | None) -> Prediction:
+    """Turn a probability into a prediction.
+
+    Args:
+        positive: the probability of the positive label, in [0, 1].
+        threshold: what it must exceed for the label to be positive.
+        abstain_below: the least probability of the label itself with which it is given; None gives it always.
+    """
+    number = int(positive > threshold)
+    own = positive if number else 1 - positive
+    silent = abstain_below is not None and own < abstain_below
+    return Prediction(None if silent else LABELS[number], positive)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model folder, loaded and checked, ready to be asked.
+
+    Attributes:
+        model: the fine-tuned model.
+        formulation: how it is asked.
+        tokenizer: its tokenizer.
+        facts: what its sentiment.json says.
+        revision: the git commit it was taken from, or `sha256:...` over its files.
+        device: cpu, cuda or mps.
+        batch_size: texts scored at once; changes the speed, and no prediction by more than rounding.
+    """
+
+    model: PreTrainedModel
+    formulation: Formulation
+    tokenizer: PreTrainedTokenizerFast
+    facts: Mapping[str, Any]
+    revision: str
+    device: str = "cpu"
+    batch_size: int = BATCH_SIZE
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        rev: str | None = None,
+        repo: str | None = None,
+        remote: str | None = None,
+        device: str = "cpu",
+        batch_size: int = BATCH_SIZE,
+    ) -> Predictor:
+        """Load a model folder, after making sure that its files are those that were written.
+
+        Args:
+            folder: a folder that the stage train wrote; with `rev`, `repo` or `remote`, its path in the repository.
+            rev: take it from this git revision, as `sentiment.registry.fetching.fetch_model` does.
+            repo: of this repository.
+            remote: from this DVC remote.
+            device: cpu, cuda or mps.
+            batch_size: texts scored at once.
+
+        Raises:
+            InputError: there is no such folder or device, or a file of the folder has changed.
+        """
+        check_device(device)
+        revision = None
+        if rev or repo or remote:
+            fetched = fetching.fetch_model(str(folder), rev, repo, remote)
+            folder, revision = fetched.folder, fetched.commit
+        folder = Path(folder)
+        facts = read_facts(folder)
+        check_files(folder, facts)
+        tokenizer = load_tokenizer(folder)
+        with torch.random.fork_rng(devices=[]):  # loading seeds torch, which is the caller's own affair
+            model, formulation = heads.load(folder, tokenizer, facts, seed=0)
+        return cls(model, formulation, tokenizer, facts, revision or content_revision(folder), device, batch_size)
+
+    def __call__(self, texts: Sequence[str]) -> list[Prediction]:
+        """Predict for texts, in their order.
+
+        Raises:
+            InputError: names the first text that is no string or holds no word.
+        """
+        return list(self.stream(texts))
+
+    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Predict for any number of texts in constant memory, in their order.
+
+        Yields:
+            One prediction for each text.
+
+        Raises:
+            InputError: names the first text that is no string or holds no word.
+            TypeError: one text was given in place of several.
+        """
+        if isinstance(texts, str):
+            raise TypeError("give a list of texts, such as [text], not one text")
+        start = 0
+        for chunk in batches(texts, CHUNK_ROWS):
+            for number, text in enumerate(chunk, start + 1):
+                check_text(number, text)
+            for positive in self._positive(chunk):
+                yield decide(positive, self.facts["threshold"], self.facts["abstain_below"])
+            start += len(chunk)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Turn texts into token ids, as the model was trained to read them.
+
+        Raises:
+            InputError: names the first text that has none.
+        """
+        prompt = prompt_of(self.tokenizer, self.facts)
+        ids = [row for part in encode(self.tokenizer, texts, self.facts, prompt) for row in part.ids]
+        for text, row in zip(texts, ids, strict=True):
+            if not row:
+                raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")
+        return ids
+
+    def _positive(self, texts: list[str]) -> list[float]:
+        """Compute the probability of the positive label for each text."""
+        logits = score(self.model, self.formulation, self.encode(texts), self.batch_size, self.device)
+        positive: list[float] = probabilities(logits, self.facts["temperature"]).tolist()
+        return positive
+
+
+def check_text(number: int, text: object) -> None:
+    """Refuse what cannot be asked about.
+
+    Raises:
+        InputError: names the text by its number, counted from 1.
+    """
+    problem = judge(text, encoding_problem(text))
+    if problem:
+        raise InputError(f"text {number}: {problem}; leave it out, or correct it")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not see here.
+
+    Raises:
+        InputError: names those it sees.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device):
+        here = allowed(device, [name for name, present in available.items() if present])
+        raise InputError(f"device: found {device}, but torch {torch.__version__} sees none here; {here}")

@@ -1,0 +1,228 @@
+"""Write rows as they were read, with columns added: as csv, tsv, JSON lines, parquet, or a table on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from sentiment.pipeline.artifacts import DIGITS
+from sentiment.pipeline.errors import InputError
+from sentiment.reviews.files import Chunk, json_line
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+Added = Mapping[str, Sequence[Any]]  # name of a new column to its values, one for each row of a chunk
+
+ROW_GROUP = 16_384  # rows of a parquet file that are compressed together; small groups make large files
+GROUP_BYTES = 1 << 23  # fewer rows where they are long, as they are held in memory until then
+SHOWN_REVISION = 19  # characters: `sha256:` and 12 digits, which fit under a narrow table
+
+
+class Writer(Protocol):
+    """Writes rows with columns added to a binary stream, which it leaves open."""
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write the rows of a chunk, and the values of the new columns for them."""
+
+    def close(self) -> None:
+        """Write what is still held back."""
+
+
+class CsvWriter:
+    """Writes a header once, then rows of fields."""
+
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type], delimiter: str = ",") -> None:
+        """Begin.
+
+        Args:
+            stream: where to.
+            columns: the new columns, name to type.
+            delimiter: what stands between fields.
+        """
+        self.stream, self.columns, self.delimiter = stream, columns, delimiter
+        self.begun = False
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write rows; floats of the new columns get six digits, None stays empty."""
+        lines = io.StringIO(newline="")
+        plain = csv.writer(lines, delimiter=self.delimiter, lineterminator="\n")
+        # Python's csv module leaves a lone carriage return unquoted, and every reader then breaks the row there
+        quoted = csv.writer(lines, delimiter=self.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        new = [[_field(value) for value in added[name]] for name in self.columns]
+        rows: Iterable[list[str]] = ([*row, *more] for row, *more in zip(chunk.rows, *new, strict=True))
+        if not self.begun:
+            rows = chain([[*chunk.columns, *self.columns]], rows)
+            self.begun = True
+        for row in rows:
+            (quoted if any("\r" in value for value in row) else plain).writerow(row)
+        self.stream.write(lines.getvalue().encode())
+        self.stream.flush()
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def _field(value: Any) -> str:
+    """Write a value of a new column as a field."""
+    if value is None:
+        return ""
+    return f"{value:.{DIGITS}f}" if isinstance(value, float) else str(value)
+
+
+class TsvWriter(CsvWriter):
+    """Writes rows of fields with tabs between them."""
+
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
+        """Begin, as `CsvWriter` does."""
+        super().__init__(stream, columns, delimiter="\t")
+
+
+class JsonWriter:
+    """Writes one JSON object a line, whether the rows are objects or lists of fields."""
+
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
+        """Begin, as `CsvWriter` does."""
+        self.stream, self.columns = stream, columns
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write rows."""
+        for row, *new in zip(chunk.rows, *(added[name] for name in self.columns), strict=True):
+            record = row if isinstance(row, dict) else dict(zip(chunk.columns, row, strict=True))
+            self.stream.write(f"{json_line({**record, **dict(zip(self.columns, new, strict=True))})}\n".encode())
+        self.stream.flush()
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+class ParquetWriter:
+    """Writes tables, in groups of some thousand rows."""
+
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
+        """Begin, as `CsvWriter` does."""
+        self.stream, self.columns = _Counted(stream), columns
+        self.file: pq.ParquetWriter | None = None
+        self.held: list[pa.Table] = []
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Add a table to those held back; write them once they are enough."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = chunk.rows
+        for name, kind in self.columns.items():
+            table = table.append_column(name, pa.array(added[name], pa.float64() if kind is float else pa.string()))
+        if self.file is None:
+            self.file = pq.ParquetWriter(self.stream, table.schema)
+        self.held.append(table)
+        if sum(map(len, self.held)) >= ROW_GROUP or sum(table.nbytes for table in self.held) >= GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        """Write the tables held back as one group of rows."""
+        import pyarrow as pa
+
+        if self.file is not None and any(map(len, self.held)):
+            self.file.write_table(pa.concat_tables(self.held))
+        self.held = []
+
+    def close(self) -> None:
+        """Write the last rows, and the end of the file, without which it is none."""
+        self._write_group()
+        if self.file is not None:
+            self.file.close()
+        self.stream.flush()
+
+
+class _Counted(io.RawIOBase):
+    """Passes bytes on and counts them: a parquet file needs to know its places, and a pipe does not say."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.place = stream, 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.place += self.stream.write(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self.place
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+class TableWriter:
+    """Shows a few texts as a table on the terminal."""
+
+    def __init__(self, columns: Mapping[str, type]) -> None:
+        """Begin; the columns are those added."""
+        from rich.table import Table
+
+        *shown, self.revision = columns
+        self.columns = shown
+        self.table = Table("text")
+        for name in shown:
+            self.table.add_column(name, justify="right" if columns[name] is float else "left")
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Add rows."""
+        from rich.text import Text
+
+        for text, label, positive in zip(chunk.texts, *(added[name] for name in self.columns), strict=True):
+            self.table.add_row(Text(text), label or "", f"{positive:.4f}")
+        if added[self.revision]:
+            self.table.caption = f"model {added[self.revision][0][:SHOWN_REVISION]}"
+
+    def close(self) -> None:
+        """Print the table."""
+        from rich.console import Console
+
+        Console().print(self.table)
+
+
+WRITERS: dict[str, Callable[[IO[bytes], Mapping[str, type]], Writer]] = {  # by format
+    "csv": CsvWriter,
+    "tsv": TsvWriter,
+    "jsonl": JsonWriter,
+    "parquet": ParquetWriter,
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` once it is whole; nothing is left of it where something fails.
+
+    Raises:
+        InputError: the folder is not there, or cannot be written to.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written there: {error.strerror}") from error
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        partial.chmod(0o666 & ~_mask())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _mask() -> int:
+    """Give the permissions that new files of this process lack; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

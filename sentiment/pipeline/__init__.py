@@ -1,0 +1,1 @@
+"""What every stage shares: params, paths, labels, errors, progress, artifacts."""

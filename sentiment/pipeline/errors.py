@@ -1,0 +1,104 @@
+"""The one kind of error that a user's input can cause, and how it is shown."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Something given to the project cannot be used.
+
+    The message names the file, row or key, what was found, what is allowed, and where to change it.
+    """
+
+
+def exit_on_input_error(main: Callable[[], None]) -> None:
+    """Run a command; show an input error as one message instead of a traceback, and exit with status 1."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def allowed(found: object, options: Iterable[object]) -> str:
+    """Say what is allowed, and which option was probably meant.
+
+    Args:
+        found: the value that is not among the options.
+        options: every allowed value.
+
+    Returns:
+        For example `allowed: imdb, sst2 (did you mean imdb?)`.
+    """
+    names = [str(option) for option in options]
+    close = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
+    return f"allowed: {', '.join(names)}" + (f" (did you mean {close[0]}?)" if close else "")
+
+
+def plain_name(name: object, where: str) -> str:
+    """Refuse a file's name, as read from a file, that could lead out of the folder it is meant for.
+
+    Args:
+        name: what was found.
+        where: the file and key that it was found in.
+
+    Returns:
+        The name.
+
+    Raises:
+        InputError: it is no plain name.
+    """
+    # a colon names a drive or a stream on Windows; what cannot be printed could hide the rest from who reads the name
+    if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:") or not name.isprintable():
+        raise InputError(
+            f"{where}: found the file name {str(name)[:100]!r}; allowed: a plain name inside the folder, without "
+            "/ \\ : or control characters"
+        )
+    return name
+
+
+def plain_pattern(pattern: object, where: str) -> str:
+    """Refuse a pattern of files, as read from a file, that could lead out of the folder it is meant for.
+
+    Args:
+        pattern: what was found; plain names with / between them.
+        where: the file and key that it was found in.
+
+    Returns:
+        The pattern.
+
+    Raises:
+        InputError: a part of it is no plain name.
+    """
+    if not isinstance(pattern, str):
+        raise InputError(f"{where}: found {pattern!r}; allowed: a file pattern such as *train*.parquet")
+    for part in pattern.split("/"):
+        try:
+            plain_name(part, where)
+        except InputError as error:
+            raise InputError(
+                f"{where}: found the file pattern {pattern[:100]!r}; allowed: plain names inside the folder with / "
+                "between them, such as data/*train*.parquet, and no .."
+            ) from error
+    return pattern
+
+
+_SHOWN = 3  # tensors named in a message; a file can hold thousands
+
+
+def in_one_line(error: Exception) -> str:
+    """Give an error's type and message without line breaks; a KeyError alone says no more than the key."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def first_few(names: Iterable[str]) -> str:
+    """Name the first few, and how many there are beyond them."""
+    names = sorted(names)
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

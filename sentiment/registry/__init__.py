@@ -1,0 +1,1 @@
+"""Git revisions of DVC repositories: models opened, fetched, released."""

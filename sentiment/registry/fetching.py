@@ -1,0 +1,172 @@
+"""Pull a model folder, and nothing else, from a git revision of a DVC repository into the user's cache.
+
+Nothing is checked out and the repository's own cache stays as it is. The folder lies in the cache under the hash that
+DVC gives its content, so revisions with equal models share it. Each file is put in place in one step, sentiment.json
+as the last of them: where that lies, all of them lie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sentiment.checkpoints.manifest import differing, read_facts
+from sentiment.pipeline.errors import InputError, allowed, plain_name
+from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.progress import say
+from sentiment.registry.revisions import remotes
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model folder in the cache.
+
+    Attributes:
+        folder: where it lies.
+        commit: the git commit it was taken from, 40 hexadecimal digits.
+        files: the names of the files that had to be fetched, in the order they were.
+    """
+
+    folder: Path
+    commit: str
+    files: tuple[str, ...]
+
+
+def cache_folder() -> Path:
+    """Give the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentiment" / "models"
+
+
+def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, remote: str | None = None) -> Fetched:
+    """Fetch a model folder, whether DVC or git itself keeps it.
+
+    Files that the cache has are not fetched again, unless they have changed since; a complete folder needs no remote.
+
+    Args:
+        folder: its path from the repository's root.
+        rev: a branch, tag, commit or experiment; None is the commit checked out, or the default branch of an address.
+        repo: a repository's folder or address; None is the one here.
+        remote: name of a DVC remote of the repository; None is its default.
+
+    Raises:
+        InputError: the repository, the revision, the remote, the folder or one of its files is not to be had.
+    """
+    with _opened(repo, rev, remote) as files:
+        path = Path(folder).as_posix().strip("/")
+        target = cache_folder() / _key(files, path, rev)
+        names = _incomplete(target) if (target / FACTS).is_file() else _listing(files, path)
+        missing = [name for name in names if not (target / name).is_file()]
+        wanted = sorted(missing, key=lambda name: (name == FACTS, name))
+        if wanted:
+            say(f"fetching {len(wanted)} file(s) of {path} into {target}")
+        for name in wanted:
+            _fetch_file(files, f"{path}/{name}", target / name)
+        return Fetched(target, files.repo.get_rev(), tuple(wanted))
+
+
+def _incomplete(target: Path) -> list[str]:
+    """Take damaged files out of a folder of the cache, and name all that it should have and has not."""
+    wrong = differing(target, read_facts(target))
+    for name in wrong:
+        (target / name).unlink(missing_ok=True)
+    return [name for name, problem in wrong.items() if problem != "not listed"]
+
+
+@contextmanager
+def _opened(repo: str | None, rev: str | None, remote: str | None) -> Iterator[Any]:
+    """Open a revision as DVC's file system; turn what goes wrong in it into input errors."""
+    from dvc.api import DVCFileSystem
+    from dvc.config import RemoteNotFoundError
+    from dvc.exceptions import DvcException
+    from dvc.scm import CloneError, RevError
+    from dvc_data.index.index import DataIndexDirError
+
+    where = repo or "the repository here"
+    try:
+        # without a revision a local repository would show what lies in its folders, committed or not
+        here = repo is None or Path(repo).is_dir()
+        config = remotes(repo or ".") if here else None
+        yield DVCFileSystem(repo, rev=rev or ("HEAD" if here else None), remote=remote, config=config)
+    except RevError as error:
+        raise InputError(f"{where}: {error}; give a branch, a tag or a commit") from error
+    except CloneError as error:
+        raise InputError(f"{repo}: no git repository can be read there: {_reason(error)}") from error
+    except RemoteNotFoundError as error:
+        raise InputError(f"{where}: no DVC remote {remote}; `dvc remote list` shows those it has") from error
+    except ImportError as error:
+        raise InputError(f"{where}: {error}, for example by `pip install`") from error
+    except (DvcException, DataIndexDirError, OSError) as error:
+        raise InputError(
+            f"{where}: {_reason(error)}; is the model pushed (`dvc push`), and can the remote be reached from here?"
+        ) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Give the first line of the innermost cause of an error, which says more than those around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _key(files: Any, path: str, rev: str | None) -> str:
+    """Name the content of a folder, without asking a remote: by DVC's hash, or for git's by that of sentiment.json.
+
+    Raises:
+        InputError: the revision has no such folder, or what names its content is no plain name.
+    """
+    try:
+        info = files.info(path)
+    except FileNotFoundError as error:
+        outs = [files.repo.fs.relpath(out.fs_path, files.repo.root_dir) for out in files.repo.index.outs]
+        raise InputError(f"{path}: not in the revision {rev or 'HEAD'}; {allowed(path, sorted(outs))}") from error
+    found: str | None = info.get("md5") or info.get("md5-dos2unix")
+    if info["type"] != "directory":
+        raise InputError(f"{path}: a file in the revision {rev or 'HEAD'}, must be a model folder")
+    if found:
+        return plain_name(found.removesuffix(".dir"), f"{path}: the md5 that DVC's files of the revision give")
+    return hashlib.sha256(_facts_of(files, path)).hexdigest()
+
+
+def _facts_of(files: Any, path: str) -> bytes:
+    """Read the sentiment.json of a folder of a revision.
+
+    Raises:
+        InputError: it has none.
+    """
+    try:
+        content: bytes = files.read_bytes(f"{path}/{FACTS}")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked") from error
+    return content
+
+
+def _listing(files: Any, path: str) -> list[str]:
+    """Name the files of a folder of a revision.
+
+    Raises:
+        InputError: sentiment.json is not among them, or one is no plain name.
+    """
+    entries = files.ls(path, detail=True)
+    found = [PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"]
+    names = [plain_name(name, f"{path}: the list of its files in the revision") for name in found]
+    if FACTS not in names:
+        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked")
+    return names
+
+
+def _fetch_file(files: Any, source: str, target: Path) -> None:
+    """Fetch one file beside its place, then move it there in one step: no reader ever meets half a file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
+    os.close(handle)
+    try:
+        files.get_file(source, partial)
+        Path(partial).replace(target)
+    finally:
+        Path(partial).unlink(missing_ok=True)

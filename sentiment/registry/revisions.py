@@ -1,0 +1,247 @@
+"""Open the models to be compared: of a git revision or experiment, straight from DVC's cache or remote, or a folder.
+
+Nothing is checked out and nothing is copied into the cache: a file of a revision is a stream that reads what is asked
+for (https://doc.dvc.org/api-reference/dvcfilesystem).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from sentiment.checkpoints.sketches import FILE as SKETCHES
+from sentiment.pipeline.errors import InputError, allowed, plain_name
+from sentiment.pipeline.params import flatten
+from sentiment.pipeline.paths import FINETUNED
+
+_FOLDERS = ("data", "models")  # what is reported of the files that DVC tracks beside the model
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What DVC knows of a file or folder: its md5, size in bytes and, of a folder, its number of files."""
+
+    md5: str
+    size: int | None
+    files: int | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a revision says beside its weights: params and metrics by dotted key, data by path; and what it cannot."""
+
+    params: dict[str, Any]
+    metrics: dict[str, Any]
+    data: dict[str, Tracked]
+    problems: list[str]
+
+
+class Folder:
+    """A model in a folder on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        """List the safetensors files."""
+        self.title = str(path)
+        self.identity = str(path.resolve())
+        self.path = path
+        self.files = sorted(file.name for file in path.glob("*.safetensors"))
+
+    @cache  # noqa: B019  # lives as long as the command
+    def md5(self, name: str) -> str:
+        """Hash a file of the model as DVC does."""
+        with self.open(name) as stream:
+            return _md5(stream)
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file of the model."""
+        return (self.path / name).open("rb")
+
+    def facts(self) -> None:
+        """A folder says nothing beside its weights."""
+
+
+class Revision:
+    """A model in a git revision or DVC experiment, read from DVC's cache or remote."""
+
+    def __init__(self, name: str, repo: str, remote: str | None) -> None:
+        """Find the model; its weights are not read.
+
+        Args:
+            name: a git revision or an experiment's name, and after a colon the model's folder where it is another.
+            repo: path or address of the git repository.
+            remote: a DVC remote's name; None takes the default one.
+
+        Raises:
+            InputError: there is no such repository, revision, remote or model, or its list of files is nowhere.
+        """
+        self.title, self.remote = name, remote
+        revision, _, folder = name.partition(":")
+        self.folder = folder.strip("/") or FINETUNED.as_posix()
+        self.fs = _open(repo, revision, remote)
+        self.identity = f"{self.fs.repo.get_rev()}:{self.folder}"
+        self._hashes = self._list()
+        self.files = sorted(self._hashes)
+
+    def _list(self) -> dict[str, str | None]:
+        """List the files of weights and sketches with their md5, from what DVC has written down.
+
+        Returns:
+            File name to md5; None for a file that git holds itself.
+        """
+        from dvc_data.index import DataIndexDirError
+
+        try:
+            infos = self.fs.ls(self.folder, detail=True)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.title}: no {self.folder} in that revision; name the model's folder after a colon, as in "
+                f"{self.title.split(':')[0]}:models/base"
+            ) from error
+        except DataIndexDirError as error:
+            raise InputError(f"{self.title}: the list of the files of {self.folder} {self._missing()}") from error
+        except ImportError as error:  # the package for the remote's kind
+            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
+        every: dict[str, str | None] = {Path(info["name"]).name: info.get("md5") for info in infos}
+        files = {name: md5 for name, md5 in every.items() if name.endswith(".safetensors") or name == SKETCHES}
+        for name in files:
+            plain_name(name, f"{self.title}: the list of the files of {self.folder}")
+        if not files.keys() - {SKETCHES}:
+            raise InputError(f"{self.title}: no *.safetensors in {self.folder} of that revision")
+        return files
+
+    def md5(self, name: str) -> str:
+        """Give the md5 of a file of the model; only one that git holds itself is read for it."""
+        known = self._hashes[name]
+        if known is None:
+            with self.open(name) as stream:
+                return _md5(stream)
+        return known
+
+    def _missing(self) -> str:
+        """Say that something is nowhere, and what brings it back."""
+        where = f"the remote {self.remote}" if self.remote else "the default remote"
+        flag = f" -r {self.remote}" if self.remote else ""
+        return (
+            f"is neither in the cache nor in {where}; `dvc fetch{flag} --all-commits` brings what another remote has, "
+            f"`dvc push{flag} --all-commits` where the model was made sends it"
+        )
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file of the model as a stream from the cache, or the remote.
+
+        Raises:
+            InputError: it is in neither.
+        """
+        try:
+            stream = cast("BinaryIO", self.fs.open(f"{self.folder}/{name}"))
+        except FileNotFoundError as error:
+            raise InputError(f"{self.title}: {self.folder}/{name} {self._missing()}") from error
+        except ImportError as error:  # the package for the remote's kind
+            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
+        if stream.seekable():
+            return stream
+        with stream:  # git's own objects are compressed as a whole
+            return io.BytesIO(stream.read())
+
+    def facts(self) -> Facts:
+        """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""
+        repo = self.fs.repo
+        params, metrics = _shown(repo.params.show()), _shown(repo.metrics.show())
+        problems = [f"{self.title}: {problem}" for problem in (*params[1], *metrics[1])]
+        return Facts(params[0], metrics[0], _tracked(repo, self.folder), problems)
+
+
+def find(name: str, repo: str, remote: str | None) -> Folder | Revision:
+    """Find what a name stands for: a folder with a model on this machine, or else a revision or an experiment.
+
+    Raises:
+        InputError: it stands for nothing.
+    """
+    path = Path(name)
+    if path.is_dir() and any(path.glob("*.safetensors")):
+        return Folder(path)
+    return Revision(name, repo, remote)
+
+
+def _open(repo: str, revision: str, remote: str | None) -> Any:
+    """Open a revision as a file system.
+
+    Raises:
+        InputError: see `Revision`.
+    """
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.scm import RevError
+
+    try:
+        config = remotes(repo) if Path(repo).exists() else None
+        fs = DVCFileSystem(repo, rev=revision, remote=remote, config=config)
+        held = fs.repo
+    except RevError as error:
+        raise InputError(
+            f"{revision}: neither a folder with a model on this machine nor a revision or experiment of {repo}; "
+            "`git log --oneline --all` and `dvc exp list -A` name them"
+        ) from error
+    except DvcException as error:
+        raise InputError(f"{repo}: cannot be opened as a DVC repository: {error.__cause__ or error}") from error
+    if held.dvc_dir is None:
+        raise InputError(f"{repo}: no DVC repository at {revision}")
+    if remote is not None and remote not in held.config["remote"]:
+        raise InputError(
+            f"--remote: found {remote}, {allowed(remote, held.config['remote'] or ['none; no remote is set'])}"
+        )
+    return fs
+
+
+def remotes(repo: str) -> dict[str, Any]:
+    """Read the remotes as they are known now: a revision may be older than the remote that its files went to."""
+    from dvc.repo import Repo
+
+    with Repo(repo, uninitialized=True) as now:
+        default = now.config["core"].get("remote")
+        return {"remote": now.config["remote"], "core": {"remote": default} if default else {}}
+
+
+def _shown(answer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Flatten DVC's answer about params or metrics.
+
+    Returns:
+        Dotted key to value, the file's name in front where there are several; and what could not be read.
+    """
+    values: dict[str, Any] = {}
+    problems = []
+    for revision in answer.values():
+        if "error" in revision:
+            problems.append(str(revision["error"]))
+        files = revision.get("data", {})
+        first = next(iter(files), None)
+        for file, content in files.items():
+            if "error" in content:
+                problems.append(f"{file} cannot be read: {content['error']}")
+                continue
+            held = flatten(content["data"]) if isinstance(content["data"], dict) else [("", content["data"])]
+            values |= {key if file == first else f"{file}: {key}": value for key, value in held}
+    return values, problems
+
+
+def _tracked(repo: Any, model: str) -> dict[str, Tracked]:
+    """Collect what DVC has written down of data and models, the one compared left out."""
+    found = {}
+    for item in (*repo.index.deps, *repo.index.outs):
+        path = Path(repo.fs.relpath(item.fs_path, repo.root_dir)).as_posix()
+        if path.split("/")[0] in _FOLDERS and path != model and item.hash_info and item.hash_info.value:
+            found[path] = Tracked(item.hash_info.value, item.meta.size, item.meta.nfiles)
+    return dict(sorted(found.items()))
+
+
+def _md5(stream: BinaryIO) -> str:
+    """Compute the hash that DVC names files by; nothing is kept secret by it."""
+    found = hashlib.md5(usedforsecurity=False)
+    while block := stream.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()

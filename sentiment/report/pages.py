@@ -1,0 +1,102 @@
+"""Write the report and the model card from metrics, tables and pictures."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from rich.console import Console
+from rich.table import Table
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+MEASURES = {  # key in metrics.json -> name, and whether more is better
+    "accuracy": ("accuracy", True),
+    "precision": ("precision", True),
+    "recall": ("recall", True),
+    "f1": ("F1", True),
+    "mcc": ("Matthews correlation", True),
+    "roc_auc": ("ROC AUC", True),
+    "pr_auc": ("average precision", True),
+    "log_loss": ("log loss", False),
+    "brier": ("Brier score", False),
+    "ece": ("calibration error", False),
+}
+
+
+SCORERS = {  # key in metrics.json: baselines -> name
+    "majority": "majority label",
+    "tfidf_lr": "TF-IDF, logistic regression",
+    "nbsvm": "NB-SVM",
+    "linear_probe": "linear probe on frozen features",
+    "zero_shot_plain": "label words, untuned",
+    "zero_shot_contextual": "label words, calibrated without content",
+    "zero_shot_pmi": "label words, mutual information",
+    "untrained_head": "untrained head",
+    "own_head": "the base model's own head, not fine-tuned",
+}
+
+
+def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Set the measures before and after fine-tuning side by side.
+
+    Returns:
+        For each measure: measure (its name), before, after, change (after minus before) and better.
+    """
+    rows = []
+    for key, (name, more_is_better) in MEASURES.items():
+        change = after[key] - before[key]
+        rows.append(
+            {
+                "measure": name,
+                "before": before[key],
+                "after": after[key],
+                "change": change,
+                "better": change >= 0 if more_is_better else change <= 0,
+            }
+        )
+    return rows
+
+
+def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
+    """Show the before/after table on the terminal, and say where the report lies.
+
+    Args:
+        measures: the content of metrics.json.
+        report: the report's file.
+    """
+    table = Table("measure", title="Test split, before and after fine-tuning")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in compare(measures["base"], measures["test"]):
+        table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
+    console = Console()
+    console.print(table)
+    floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
+    console.print(f"Accuracy of the baselines: {floor}\nReport: {report}", highlight=False, soft_wrap=True)
+
+
+def render(template: Path, **content: Any) -> str:
+    """Fill a template; a name it asks for and does not get is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(template.parent),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
+    environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
+    environment.filters["fixed"] = lambda value: f"{value:.4f}"
+    environment.filters["p_value"] = lambda value: f"= {value:.2g}" if value else "< 0.000001"
+    environment.filters["yaml"] = lambda value: value if isinstance(value, str) else json.dumps(value)
+    environment.filters["signed"] = lambda value, digits: f"{value:+.{digits}f}"
+    return environment.get_template(template.name).render(**content)
+
+
+def embedded(picture: Path) -> str:
+    """Turn a PNG file into an address that carries the picture itself, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")

@@ -1,0 +1,1 @@
+"""Files and hub snapshots -> clean, split rows of reviews."""

@@ -1,0 +1,1 @@
+"""What fine-tuning needs beside the model."""

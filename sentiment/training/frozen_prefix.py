@@ -1,0 +1,205 @@
+"""What a backbone's frozen part makes of the reviews: computed once, kept in a file, read back in every epoch.
+
+Frozen blocks without dropout give the same output for a review each time. So with `train.frozen_blocks` the first
+block that learns reads its input from the file, and where the head alone learns it reads the one state that it looks
+at; losses and gradients are the same. The idea is that of feature-based training, Peters et al. 2019,
+https://arxiv.org/abs/1903.05987, with the features taken wherever learning begins.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import concatenate_datasets
+
+from sentiment.backbones import layers, loading
+from sentiment.engine import packing
+from sentiment.engine.scoring import batches
+from sentiment.pipeline.progress import say, timed
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel
+
+    from sentiment.engine.heads import Formulation
+    from sentiment.engine.packing import Packer
+
+BATCH_SIZE = 32  # reviews; the file's numbers depend on it in their last bits, so it is no choice
+PLACE = "place_in_prefix"  # the column that says where the states of a review begin
+_BYTES = 4  # of a number in fp32
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The states of all reviews, in a file.
+
+    Attributes:
+        states: fp32, one row for each token, or one for each review where nothing of the backbone learns; [., width].
+        of_tokens: which of the two.
+    """
+
+    states: np.ndarray
+    of_tokens: bool
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Read the states of a batch.
+
+        Args:
+            rows: dataset rows with input_ids and PLACE.
+
+        Returns:
+            What a packed batch holds beside its ids: `resumed` [1, tokens, width], or `features` [reviews, width].
+        """
+        places = [(row[PLACE], len(row["input_ids"]) if self.of_tokens else 1) for row in rows]
+        states = torch.from_numpy(np.concatenate([self.states[start : start + count] for start, count in places]))
+        return {"resumed": states[None]} if self.of_tokens else {"features": states}
+
+
+def first_to_learn(model: PreTrainedModel) -> int | None:
+    """Say where learning begins.
+
+    Returns:
+        The number of the block, the last one where only what follows the blocks learns; None where nothing of the
+        backbone does.
+    """
+    prefix = f"{model.base_model_prefix}."
+    learning = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith(prefix)]
+    if not learning:
+        return None
+    if any(part in name for name in learning for part in layers.EMBEDDINGS):
+        return 0
+    last = layers.count_blocks(model) - 1
+    return min([last, *(number for name in learning if (number := layers.block_number(name)) >= 0)])
+
+
+def compute(
+    model: PreTrainedModel, formulation: Formulation, packer: Packer, splits: Sequence[Dataset], file: Path
+) -> tuple[Prefix | None, list[Dataset]]:
+    """Compute the states of all reviews, and let the model read them from then on.
+
+    Args:
+        model: one that `batching.prepare` has made ready; from then on its frozen blocks are passed over for batches
+            that hold states, and computed for others.
+        formulation: how it is asked.
+        packer: makes its batches.
+        splits: rows with input_ids and length.
+        file: where to; as large as the states.
+
+    Returns:
+        The states and the splits with the column PLACE; None and the splits as they are where no block is frozen,
+        where dropout makes each output another, or where the file would take more than half of the free space.
+    """
+    begin = first_to_learn(model)
+    if begin == 0 or loading.has_dropout(model.config):
+        return None, list(splits)
+    lengths = np.concatenate([np.asarray(split["length"]) for split in splits])
+    sizes = np.ones_like(lengths) if begin is None else lengths
+    shape = (int(sizes.sum()), model.config.hidden_size)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(file.parent).free
+    if math.prod(shape) * _BYTES > free / 2:
+        say(f"the frozen part is computed in every epoch: its output would take more than half of {free / 1e9:.1f} GB")
+        return None, list(splits)
+    states = np.memmap(file, np.float32, "w+", shape=shape)
+    places = np.cumsum(sizes) - sizes
+    what = f"the output of the frozen part for {len(lengths)} reviews, {states.nbytes / 1e9:.2f} GB, once"
+    with timed(what), _output(model, formulation, packer, begin) as output:
+        _fill(states, places, sizes, output, splits)
+    if begin is not None:
+        _resume(model, begin)
+    bounds = np.cumsum([len(split) for split in splits])[:-1]
+    parts = zip(splits, np.split(places, bounds), strict=True)
+    return Prefix(states, begin is not None), [split.add_column(PLACE, part) for split, part in parts]
+
+
+def _fill(
+    states: np.ndarray,
+    places: np.ndarray,
+    sizes: np.ndarray,
+    output: Callable[[list[list[int]]], torch.Tensor],
+    splits: Sequence[Dataset],
+) -> None:
+    """Compute the states, batch by batch.
+
+    Args:
+        states: written to; [., width].
+        places: of each review's first state, [reviews].
+        sizes: states of each review, [reviews].
+        output: from token ids of some reviews to their states, joined.
+        splits: all reviews.
+    """
+    rows = concatenate_datasets([split.select_columns(["input_ids", "length"]) for split in splits])
+    for chosen in batches(rows["length"][:], BATCH_SIZE):  # a list: sorting looks each up
+        parts = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
+        for i, part in zip(chosen, parts, strict=True):
+            states[places[i] : places[i] + sizes[i]] = part.numpy()
+
+
+@contextmanager
+def _output(
+    model: PreTrainedModel, formulation: Formulation, packer: Packer, begin: int | None
+) -> Iterator[Callable[[list[list[int]]], torch.Tensor]]:
+    """Let the blocks that learn be passed over, as long as the context lasts.
+
+    Yields:
+        What computes, from token ids, the input of the first of them [tokens, width]; or where there are none, the
+        output that is asked about [reviews, width].
+    """
+    kept: list[torch.Tensor] = []
+
+    def keep(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
+        kept[:] = [hidden[0]]
+        return hidden
+
+    def output(ids: list[list[int]]) -> torch.Tensor:
+        batch = packer(ids)
+        asked = packing.hidden_at(model, batch, formulation.places(model, batch))
+        return asked if begin is None else kept[0]
+
+    learning: list[Any] = [] if begin is None else list(layers.blocks_of(model))[begin:]
+    before = [block.forward for block in learning]
+    for block in learning:
+        block.forward = keep if block is learning[0] else _pass_over
+    model.train(mode=False)
+    try:
+        with torch.inference_mode():
+            yield output
+    finally:
+        for block, forward in zip(learning, before, strict=True):
+            block.forward = forward
+
+
+def _resume(model: PreTrainedModel, begin: int) -> None:
+    """Let a block take its input from the batch's `resumed`, and pass over those below it; without it all computes."""
+    blocks: list[Any] = list(layers.blocks_of(model))
+    for block in blocks[:begin]:
+        block.forward = partial(_unless_resumed, block.forward)
+    blocks[begin].forward = partial(_resumed, blocks[begin].forward)
+
+
+def _pass_over(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
+    """Stand in for a block that need not be computed."""
+    return hidden
+
+
+def _unless_resumed(
+    forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
+) -> torch.Tensor:
+    """Pass over a block where a later one reads its input."""
+    return hidden if "resumed" in handed_down else forward(hidden, *others, **handed_down)
+
+
+def _resumed(
+    forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
+) -> torch.Tensor:
+    """Compute a block from the states that were read, where there are some."""
+    return forward(handed_down.pop("resumed", hidden), *others, **handed_down)

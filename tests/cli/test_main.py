@@ -1,0 +1,87 @@
+"""The command line: what it prints, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sentiment.__main__ import check, show
+from sentiment.pipeline.errors import InputError
+from tests.conftest import ROOT
+
+
+def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sentiment", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_show_prints_the_table_of_the_committed_metrics() -> None:
+    result = command("show")
+    assert result.returncode == 0
+    assert "accuracy" in result.stdout
+    assert "reports/report.html" in result.stdout
+
+
+def test_check_says_all_well_or_everything_that_is_wrong(workspace: Path, change: Callable[..., None]) -> None:
+    check()
+    change("params.yaml", **{"seed": "x", "train.epochs": 0})
+    with pytest.raises(InputError, match=r"2 problem\(s\)") as caught:
+        check()
+    assert "seed" in str(caught.value)
+    assert "train.epochs" in str(caught.value)
+
+
+def test_show_without_a_run_says_what_to_do(workspace: Path) -> None:
+    with pytest.raises(InputError, match="run `dvc repro` first"):
+        show()
+
+
+def test_the_help_loads_no_library_that_takes_time() -> None:
+    code = (
+        "import sys; sys.argv = ['sentiment', 'diff', '--help']\nfrom sentiment.__main__ import main\n"
+        "try: main()\nexcept SystemExit: print(sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--exact" in result.stdout
+    loaded = result.stdout.splitlines()[-1]
+    assert "'sentiment'" in loaded
+    for heavy in ("numpy", "torch", "transformers", "dvc", "pandas", "safetensors", "matplotlib", "rich"):
+        assert f"'{heavy}'" not in loaded
+
+
+def test_diff_prints_and_draws(tmp_path: Path) -> None:
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        save_file({"m.h.0.w": np.full(4, 2.0 + number)}, tmp_path / folder / "model-m.h.0.safetensors")
+    words = ("diff", str(tmp_path / "one"), str(tmp_path / "two"))
+    picture = tmp_path / "p.png"
+    result = command(*words, "--exact", "--json", "--picture", str(picture))
+    assert result.returncode == 0, result.stderr
+    [block] = json.loads(result.stdout)["blocks"]
+    assert (block["name"], block["norm"], block["relative"]) == ("m.h.0", 2.0, 0.5)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "picture" in command(*words, "--hashes", "--picture", str(picture)).stderr
+    assert command(*words, "--hashes", "--exact").returncode == 2
+    again = command("diff", words[1], words[1])
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "one and the same" in again.stderr
+
+
+def test_an_unknown_command_ends_with_status_2() -> None:
+    result = command("chek")
+    assert result.returncode == 2
+    assert "check" in result.stderr
+
+
+def test_an_input_error_ends_with_status_1_and_no_traceback() -> None:
+    code = "from sentiment.pipeline.errors import *\ndef f(): raise InputError('no such thing')\nexit_on_input_error(f)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "error: no such thing\n")

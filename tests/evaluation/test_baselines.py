@@ -1,0 +1,311 @@
+"""Guards the baselines: what they learn, what they depend on, and how they are measured."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from sentiment.evaluation.baselines import (
+    LONG_WORDS,
+    NBSVM_PENALTIES,
+    PENALTIES,
+    PROBE_PENALTIES,
+    WORDS,
+    PairCounter,
+    interpolate,
+    linear_probe,
+    log_count_ratio,
+    majority,
+    measure_baseline,
+    nbsvm,
+    squash,
+    tfidf_lr,
+)
+
+GOOD, BAD = ("superb", "lovely", "great"), ("awful", "dull", "broken")
+THINGS = ("film", "lamp", "book", "plot", "cable")
+
+TEXTS = [f"a {word} {thing}" for word in GOOD + BAD for thing in THINGS]
+LABELS = np.array([1] * (len(GOOD) * len(THINGS)) + [0] * (len(BAD) * len(THINGS)))
+VALIDATION = ["superb lamp indeed", "lovely cable", "awful plot", "broken film indeed"]
+VALIDATION_LABELS = np.array([1, 1, 0, 0])
+TEST = ["the superb film", "a great, lovely book", "a dull cable", "awful and broken", "nothing known"]
+
+
+def predict(test: list[str], validation_labels: np.ndarray = VALIDATION_LABELS) -> np.ndarray:
+    return tfidf_lr(TEXTS, LABELS, VALIDATION, validation_labels, test)
+
+
+def test_majority_gives_every_review_the_share_of_positive_labels_in_train() -> None:
+    assert majority(np.array([1, 1, 1, 0]), 3).tolist() == [0.75, 0.75, 0.75]
+    assert majority(np.array([0, 0, 1]), 2).tolist() == [1 / 3, 1 / 3]
+
+
+def test_tfidf_learns_a_separable_set() -> None:
+    positive = predict(TEST)
+    assert positive.shape == (5,)
+    assert ((positive > 0) & (positive < 1)).all()
+    assert (positive[:4] > 0.5).tolist() == [True, True, False, False]
+    assert abs(positive[4] - 0.5) < 0.1
+
+
+def test_word_pairs_tell_what_single_words_cannot() -> None:
+    """Both labels use the same words equally often; only the pairs differ."""
+    texts = ["not good but fine", "good not but fine"] * 10
+    labels = np.array([0, 1] * 10)
+    positive = tfidf_lr(texts, labels, texts[:2], labels[:2], ["not good but fine", "good not but fine"])
+    assert positive[0] < 0.3
+    assert positive[1] > 0.7
+
+
+def test_a_test_text_has_the_same_probability_in_any_company() -> None:
+    together = predict(TEST)
+    order = [3, 0, 4, 1, 2]
+    assert predict([TEST[i] for i in order]) == pytest.approx(together[order], abs=1e-12)
+    alone = [predict([text])[0] for text in TEST]
+    assert alone == pytest.approx(together, abs=1e-12)
+
+
+def test_the_same_texts_give_the_same_bits() -> None:
+    assert np.array_equal(predict(TEST), predict(TEST))
+
+
+def test_validation_chooses_the_strength_of_the_penalty() -> None:
+    """Where validation agrees with train, the surest model is the best one; where it contradicts, the least sure."""
+    sure = np.abs(predict(TEST[:4]) - 0.5)
+    unsure = np.abs(predict(TEST[:4], 1 - VALIDATION_LABELS) - 0.5)
+    assert (sure > unsure + 0.05).all()
+
+
+def test_a_validation_split_of_one_label_is_no_obstacle() -> None:
+    positive = tfidf_lr(TEXTS, LABELS, VALIDATION[:2], np.array([1, 1]), TEST)
+    assert (positive[:4] > 0.5).tolist() == [True, True, False, False]
+
+
+ODD = [
+    "",
+    "!",
+    "It isn't \u00e9t\u00e9; a 3rd-rate film--but FUN",
+    "new words new words",
+    "a a a A",
+    "\u6f22\u5b57 \U0001f642 _x_",
+]
+
+
+@pytest.mark.parametrize("token", [LONG_WORDS, WORDS])
+def test_words_and_pairs_are_counted_as_scikit_learn_counts_them(token: str) -> None:
+    """Column for column: what is learned from them comes out the same to the bit."""
+    reference = CountVectorizer(ngram_range=(1, 2), token_pattern=token, dtype=np.float32)
+    expected = [reference.fit_transform(TEXTS + ODD[2:]), reference.transform(ODD + TEST)]
+    counter = PairCounter(TEXTS + ODD[2:], token)
+    for counts, sure in zip([counter.count(TEXTS + ODD[2:]), counter.count(ODD + TEST)], expected, strict=True):
+        assert counts.dtype == np.float32
+        assert counts.sum() > 0
+        assert np.array_equal(counts.toarray(), sure.toarray())
+
+
+@pytest.mark.parametrize("validation_labels", [VALIDATION_LABELS, 1 - VALIDATION_LABELS])
+def test_tfidf_is_scikit_learns_to_the_bit(validation_labels: np.ndarray) -> None:
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    train, test = vectorizer.fit_transform(TEXTS), vectorizer.transform(TEST)
+    positive = predict(TEST, validation_labels)
+    models = [LogisticRegression(C=c, solver="liblinear", random_state=0).fit(train, LABELS) for c in PENALTIES]
+    assert sum(np.array_equal(model.predict_proba(test)[:, 1], positive) for model in models) == 1
+
+
+TOY = ["good good film", "a good plot", "bad film", "bad bad plot", "a film"]
+TOY_LABELS = np.array([1, 1, 0, 0, 1])
+
+
+def grams(text: str) -> set[str]:
+    """Cut a text without punctuation into words and pairs."""
+    words = text.split()
+    return {*words, *(f"{first} {second}" for first, second in pairwise(words))}
+
+
+def dense_ratio(texts: list[str], labels: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Name the features of texts without punctuation, and compute their log-count ratios in plain arithmetic."""
+    names = sorted(set.union(*map(grams, texts)))
+    present = np.array([[float(name in grams(text)) for name in names] for text in texts])
+    p = 1 + present[labels == 1].sum(axis=0)
+    q = 1 + present[labels == 0].sum(axis=0)
+    return names, np.log((p / np.abs(p).sum()) / (q / np.abs(q).sum()))
+
+
+def test_the_log_count_ratio_is_that_of_dense_arithmetic() -> None:
+    names, expected = dense_ratio(TOY, TOY_LABELS)
+    counter = PairCounter(TOY, WORDS)
+    ratio = log_count_ratio(counter.count(TOY), TOY_LABELS)
+    assert ratio == pytest.approx(expected, abs=1e-12)
+    # By hand: 5 words and 8 pairs. Positive texts have 4, 5 and 3 of them, negative ones 3 and 4; each counts 1 more.
+    assert len(names) == 13
+    assert ratio[names.index("good")] == pytest.approx(np.log((3 / 25) / (1 / 20)))
+    assert ratio[names.index("bad")] == pytest.approx(np.log((1 / 25) / (3 / 20)))
+
+
+def test_interpolation_keeps_a_quarter_of_the_svm() -> None:
+    """Mean magnitude of 2, -4 and 0 is 2, of which three quarters are 1.5."""
+    weights, bias = interpolate(np.array([2.0, -4.0, 0.0]), 0.8, np.log(3))
+    assert weights == pytest.approx([2.0, 0.5, 1.5])
+    assert bias == pytest.approx(0.2 + 1.5 * np.log(3))
+
+
+def dense_nbsvm(texts: list[str], labels: np.ndarray, test: list[str], penalty: float) -> np.ndarray:
+    """Compute the margins of NB-SVM by minimising the squared hinge loss over a dense matrix.
+
+    As in liblinear, the bias is the weight of a feature that is always 1, and is penalised with the others.
+    """
+    names, ratio = dense_ratio(texts, labels)
+    rows, known = (
+        np.array([[float(name in grams(text)) for name in names] for text in p]) * ratio for p in (texts, test)
+    )
+    rows, signs = np.column_stack([rows, np.ones(len(rows))]), 2.0 * labels - 1
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        short = np.maximum(0, 1 - signs * (rows @ weights))
+        return weights @ weights / 2 + penalty * short @ short, weights - 2 * penalty * rows.T @ (signs * short)
+
+    found = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", options={"gtol": 1e-9, "ftol": 0}).x
+    size = np.abs(found[:-1]).mean()
+    prior = np.log((labels == 1).sum() / (labels == 0).sum())
+    return known @ (0.25 * found[:-1] + 0.75 * size) + 0.25 * found[-1] + 0.75 * size * prior
+
+
+def test_nbsvm_is_that_of_dense_arithmetic() -> None:
+    """Validation decides between the strengths by accuracy; where all are right, the first one stays."""
+    test = ["good plot", "bad film", "a bad good film", "film", "unknown words", "bad", "good"]
+    margins = dense_nbsvm(TOY, TOY_LABELS, test, NBSVM_PENALTIES[0])
+    scores = nbsvm(TOY, TOY_LABELS, ["good", "bad bad"], np.array([1, 0]), test)
+    assert scores == pytest.approx((1 + margins / (1 + np.abs(margins))) / 2, abs=1e-4)
+    assert np.array_equal(scores > 0.5, margins > 0)
+    assert np.array_equal(np.argsort(scores), np.argsort(margins))
+
+
+def test_nbsvm_learns_a_separable_set() -> None:
+    scores = nbsvm(TEXTS, LABELS, VALIDATION, VALIDATION_LABELS, TEST)
+    assert scores.shape == (5,)
+    assert ((scores > 0) & (scores < 1)).all()
+    assert (scores[:4] > 0.5).tolist() == [True, True, False, False]
+    assert np.array_equal(scores, nbsvm(TEXTS, LABELS, VALIDATION, VALIDATION_LABELS, TEST))
+
+
+def test_nbsvm_takes_the_strength_that_is_right_more_often_on_validation() -> None:
+    """Forty words that tell a little each: the strengths are right about different numbers of validation reviews."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{n}" for n in range(40)])
+    labels = rng.integers(0, 2, 300)
+    shares = np.where(labels[:, None] == 1, np.linspace(0.1, 0.5, 40), np.linspace(0.5, 0.1, 40))
+    texts = [" ".join(words[row]) for row in rng.random((300, 40)) < shares]
+    train, train_labels, held, held_labels = texts[:150], labels[:150], texts[150:250], labels[150:250]
+    scores = nbsvm(train, train_labels, held, held_labels, held)
+    margins = [dense_nbsvm(train, train_labels, held, penalty) for penalty in NBSVM_PENALTIES]
+    right = [float(((margin > 0) == (held_labels == 1)).mean()) for margin in margins]
+    assert len(set(right)) > 1
+    assert ((scores > 0.5) == (held_labels == 1)).mean() == max(right)
+
+
+def test_squashing_keeps_order_sign_and_bounds() -> None:
+    margins = np.array([-1e12, -800.0, -1.0, -1e-300, 0.0, 1e-300, 1e-9, 1.0, 800.0, 1e12])
+    scores = squash(margins)
+    assert ((scores > 0) & (scores < 1)).all()
+    assert (np.diff(scores) >= 0).all()
+    assert np.array_equal(scores > 0.5, margins > 0)
+    assert scores[[2, 4, 7]].tolist() == [0.25, 0.5, 0.75]
+
+
+def draw_features(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw features of different sizes, one of them constant, and labels that two of them decide in part.
+
+    Returns:
+        float32 [rows, 6], and the labels, [rows].
+    """
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((rows, 6)) * [100, 1, 0.01, 1, 1, 0] + [3, 0, 0, 0, 1000, 7]
+    labels = (features[:, 0] / 50 + features[:, 1] + rng.logistic(size=rows) > 0).astype(int)
+    return features.astype(np.float32), labels
+
+
+def by_minimising(train: np.ndarray, labels: np.ndarray, penalty: float, *others: np.ndarray) -> list[np.ndarray]:
+    """Minimise the penalised log loss over standardised features; the bias is free.
+
+    Returns:
+        The probability of label 1 for each row of each of the others.
+    """
+    mean, scale = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    scale[scale < 1e-6] = 1
+    rows, signs = (train - mean) / scale, 2.0 * labels - 1
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = signs * (rows @ weights[:-1] + weights[-1])
+        slopes = -penalty * signs / (1 + np.exp(margins))
+        size = weights[:-1]
+        total = penalty * np.logaddexp(0, -margins).sum() + size @ size / 2
+        return total, np.append(rows.T @ slopes + size, slopes.sum())
+
+    found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="BFGS", options={"gtol": 1e-9}).x
+    return [1 / (1 + np.exp(-((part - mean) / scale @ found[:-1] + found[-1]))) for part in others]
+
+
+@pytest.mark.parametrize("rows", [40, 400])
+@pytest.mark.parametrize("contradicted", [False, True])
+def test_the_probe_is_the_minimum_of_the_penalised_loss(rows: int, contradicted: bool) -> None:
+    """Where validation contradicts train, the strongest penalty is the best, and otherwise a weaker one."""
+    (train, labels), (held, held_labels) = draw_features(rows, 1), draw_features(300, 2)
+    test, _ = draw_features(50, 3)
+    held_labels = 1 - held_labels if contradicted else held_labels
+    losses, answers = [], []
+    for penalty in PROBE_PENALTIES:
+        stated, answer = by_minimising(train, labels, penalty, held, test)
+        losses.append(-np.log(np.where(held_labels == 1, stated, 1 - stated)).mean())
+        answers.append(answer)
+    positive = linear_probe(train, labels, held, held_labels, test)
+    assert positive == pytest.approx(answers[int(np.argmin(losses))], abs=1e-4)
+    assert (np.argmin(losses) == 0) == contradicted
+
+
+def test_the_probe_reads_either_precision_alike_and_repeats_its_bits() -> None:
+    (train, labels), (held, held_labels), (test, _) = draw_features(200, 1), draw_features(200, 2), draw_features(50, 3)
+    positive = linear_probe(train, labels, held, held_labels, test)
+    assert positive.dtype == np.float64
+    assert np.array_equal(positive, linear_probe(train, labels, held, held_labels, test))
+    wide = [part.astype(np.float64) for part in (train, held, test)]
+    assert np.array_equal(positive, linear_probe(wide[0], labels, wide[1], held_labels, wide[2]))
+
+
+def test_the_probe_takes_more_features_than_rows_and_what_can_be_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 1] * 15)
+    features = rng.standard_normal((30, 100)) + 3 * labels[:, None]
+    positive = linear_probe(features, labels, features, labels, features)
+    assert np.array_equal(positive > 0.5, labels == 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_baseline_is_measured_by_plain_arithmetic(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, positive = rng.integers(0, 2, 60), rng.random(60).round(1)
+    right = hits = chosen = 0
+    for label, stated in zip(labels, positive, strict=True):
+        right += int((stated > 0.5) == (label == 1))
+        hits += int(stated > 0.5 and label == 1)
+        chosen += int(stated > 0.5)
+    ups, downs = positive[labels == 1], positive[labels == 0]
+    wins = sum((up > down) + (up == down) / 2 for up in ups for down in downs)
+    reference = {
+        "accuracy": right / 60,
+        "f1": 2 * hits / (chosen + labels.sum()),
+        "roc_auc": wins / (len(ups) * len(downs)),
+    }
+    assert measure_baseline(labels, positive) == pytest.approx(reference, abs=1e-12)
+
+
+@pytest.mark.parametrize(("share", "f1"), [(0.75, 2 / 3), (0.25, 0.0), (0.5, 0.0)])
+def test_the_majority_baseline_ranks_nothing(share: float, f1: float) -> None:
+    """Half of the test rows are positive: all called positive, precision 1/2 and recall 1 give F1 2/3."""
+    labels = np.array([0, 1, 0, 1])
+    assert measure_baseline(labels, np.full(4, share)) == pytest.approx({"accuracy": 0.5, "f1": f1, "roc_auc": 0.5})

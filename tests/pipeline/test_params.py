@@ -1,0 +1,294 @@
+"""Guards params.yaml, its schema and catalog.yaml: what is refused and in which words, and that they agree."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import catalog_entry, check, load_params, read_yaml, section
+from stages.plot import PlotParams
+from tests.conftest import ROOT
+
+Change = Callable[..., None]
+
+STAGES = ("prepare", "base", "tokenize", "train", "evaluate", "plot")
+SCHEMA: dict[str, Any] = json.loads((ROOT / "params.schema.json").read_text(encoding="utf-8"))
+CATALOG = read_yaml(ROOT / "catalog.yaml")
+COMMITTED = read_yaml(ROOT / "params.yaml")
+TYPES = {
+    "object": dict[str, float],
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "string": str,
+    "null": type(None),
+    "array": list[str],
+}
+
+
+def problems(**changes: Any) -> list[str]:
+    """Check the committed params with a few values changed, by dotted key."""
+    params = copy.deepcopy(COMMITTED)
+    for key, value in changes.items():
+        *parents, last = key.split(".")
+        place = params
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    return check(params, SCHEMA, CATALOG)
+
+
+def properties(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, content in schema.get("properties", {}).items():
+        yield prefix + name, content
+        yield from properties(content, f"{prefix}{name}.")
+
+
+def test_the_committed_params_are_accepted_and_read_as_written(workspace: Path) -> None:
+    params = load_params()
+    assert params["seed"] == 0
+    assert params["data"] == {"name": "builtin"}
+    assert params["prepare"]["train_rows"] is None
+    assert params["prepare"]["strip_html_breaks"] is True
+    assert params["train"]["learning_rate"] == pytest.approx(0.0004, rel=1e-12)
+
+
+def test_every_problem_of_a_file_is_told_at_once(workspace: Path, change: Change) -> None:
+    change(
+        "params.yaml",
+        **{
+            "seed": -1,
+            "devise": "cpu",
+            "model.name": "gtp2",
+            "tokenize.truncation_side": "rigth",
+            "train.epochs": "three",
+            "train.lerning_rate": 0.1,
+            "train.warmup_fraction": 1.5,
+        },
+    )
+    text = (workspace / "params.yaml").read_text(encoding="utf-8")
+    (workspace / "params.yaml").write_text(re.sub(r"  dpi: .*\n", "", text), encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        load_params()
+    first, *lines = str(error.value).splitlines()
+    assert first == "params.yaml has 8 problem(s):"
+    assert len(lines) == 8
+    for expected in (
+        r"  seed: found -1, must be at least 0",
+        r"  devise: no such key, allowed: seed, threads, device, .* \(did you mean device\?\)",
+        r"  model\.name: found gtp2, allowed: gpt2-mini, gpt2, .* \(did you mean gpt2\?\); .*catalog\.yaml: models",
+        r'  tokenize\.truncation_side: found "rigth", allowed: right, left, head\+tail \(did you mean right\?\)',
+        r'  train\.epochs: found "three", must be integer',
+        r"  train\.lerning_rate: no such key, allowed: epochs, .* \(did you mean learning_rate\?\)",
+        r"  train\.warmup_fraction: found 1\.5, must be at most 1",
+        r"  plot\.dpi: missing, must be given \(Dots per inch of the pictures\.\)",
+    ):
+        assert sum(bool(re.fullmatch(expected, line)) for line in lines) == 1, expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("prepare.validation_fraction", 0, "must be greater than 0"),
+        ("prepare.test_fraction", 1.0, "must be less than 1"),
+        ("train.dropout", 1, "must be less than 1"),
+        ("seed", 4294967296, "must be at most 4294967295"),
+        ("plot.dpi", 49, "must be at least 50"),
+        ("seed", True, "must be integer"),
+        ("train.weight_decay", False, "must be number"),
+        ("prepare.strip_html_breaks", 1, "must be boolean"),
+        ("prepare.train_rows", "all", "must be integer or null"),
+        ("train.epochs", None, "must be integer"),
+        ("train.learning_rate", "2e-05", "must be number"),
+        ("data.name", 7, "must be string"),
+        ("train", 5, "must be object"),
+        ("device", None, "allowed: cpu, cuda, mps"),
+        ("train.best_by", "acuracy", "allowed: log_loss, accuracy (did you mean accuracy?)"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_one_problem(key: str, value: Any, words: str) -> None:
+    (line,) = problems(**{key: value})
+    assert line.startswith(f"{key}: found {json.dumps(value)}")
+    assert words in line
+
+
+def test_an_unknown_name_lists_every_entry_of_the_catalog() -> None:
+    data, model = problems(**{"data.name": "zzz", "model.name": "zzz"})
+    assert f"data.name: found zzz, allowed: {', '.join(CATALOG['datasets'])};" in data
+    assert f"model.name: found zzz, allowed: {', '.join(CATALOG['models'])};" in model
+    assert "did you mean" not in data + model
+
+
+@pytest.mark.parametrize("key", ["prepare.train_rows", "prepare.validation_rows", "prepare.test_rows", "train.dropout"])
+def test_null_is_allowed_where_it_means_something(key: str) -> None:
+    assert problems(**{key: None}) == []
+
+
+def test_null_is_refused_everywhere_else() -> None:
+    inside_a_choice = ("train.class_weights.",)  # keys of a mapping that the default does not choose
+    keys = [
+        k for k, content in properties(SCHEMA) if "string" in content.get("type", ()) or "properties" not in content
+    ]
+    keys = [key for key in keys if not key.startswith(inside_a_choice)]
+    refused = {key for key in keys if problems(**{key: None})}
+    nullable = {"prepare.train_rows", "prepare.validation_rows", "prepare.test_rows", "train.dropout"}
+    assert refused == set(keys) - nullable
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["train.learning_rate", "train.weight_decay", "base.pretraining_learning_rate"])
+def test_a_number_that_is_not_finite_is_refused(key: str, value: float) -> None:
+    assert len(problems(**{key: value})) == 1
+
+
+@pytest.mark.parametrize("key", ["seed", "train.epochs", "tokenize.max_length", "prepare.train_rows"])
+def test_a_whole_number_written_with_a_point_is_refused(key: str) -> None:
+    """JSON Schema takes 64.0 for an integer; the stages would get a float."""
+    assert len(problems(**{key: 64.0})) == 1
+
+
+def test_scientific_notation_as_dvc_writes_it_is_a_number(workspace: Path) -> None:
+    path = workspace / "params.yaml"
+    text = path.read_text(encoding="utf-8").replace("  learning_rate: 0.0004", "  learning_rate: 2e-05")
+    path.write_text(text, encoding="utf-8")
+    assert load_params()["train"]["learning_rate"] == 2e-05
+
+
+def test_a_missing_section_is_told_with_what_it_is_for(workspace: Path) -> None:
+    params = {key: value for key, value in COMMITTED.items() if key != "base"}
+    (line,) = check(params, SCHEMA, CATALOG)
+    assert re.fullmatch(r"base: missing, must be given \(.+\)", line)
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "catalog.yaml"])
+def test_a_missing_file_is_named(name: str, workspace: Path) -> None:
+    (workspace / name).unlink()
+    with pytest.raises(InputError, match=rf"^{name}: no such file; run from the repository root"):
+        load_params()
+
+
+@pytest.mark.parametrize("content", [b"seed: [1\n", b"seed: 0\nseed: 1\n", b"seed: *x\n", b"a: \xe9\n", b"a: 1\n---\n"])
+def test_broken_yaml_is_an_input_error_that_names_the_file(content: bytes, workspace: Path) -> None:
+    (workspace / "params.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=r"^params\.yaml: not readable as YAML"):
+        load_params()
+
+
+@pytest.mark.parametrize(("content", "kind"), [("", "NoneType"), ("- 1\n", "list"), ("word\n", "str")])
+def test_yaml_without_a_mapping_is_refused(content: str, kind: str, workspace: Path) -> None:
+    (workspace / "params.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"^params\.yaml: holds {kind}, must be a mapping"):
+        load_params()
+
+
+def test_a_section_is_typed_and_whole_numbers_become_floats() -> None:
+    assert section({"plot": {"dpi": 99, "worst_rows": 0}}, "plot", PlotParams) == PlotParams(99, 0)
+    train = importlib.import_module("stages.train").TrainParams
+    typed = section({"train": {**COMMITTED["train"], "weight_decay": 0, "max_gradient_norm": 1}}, "train", train)
+    assert isinstance(typed.weight_decay, float)
+    assert isinstance(typed.max_gradient_norm, float)
+    assert isinstance(typed.epochs, int)
+
+
+def test_a_dropout_given_as_a_whole_number_becomes_a_float() -> None:
+    """It is written into the model's config.json, where 0 and 0.0 are different bytes; null stays null."""
+    train = importlib.import_module("stages.train").TrainParams
+    assert isinstance(section({"train": {**COMMITTED["train"], "dropout": 0}}, "train", train).dropout, float)
+    assert section({"train": {**COMMITTED["train"], "dropout": None}}, "train", train).dropout is None
+
+
+def check_fields(kind: type, schema: dict[str, Any], committed: dict[str, Any]) -> None:
+    """A dataclass, its part of the schema and of params.yaml have the same keys, in order, and types."""
+    fields = get_type_hints(kind)
+    assert [field.name for field in dataclasses.fields(kind)] == list(schema["properties"]) == schema["required"]
+    assert list(committed) == list(schema["properties"])
+    assert schema["additionalProperties"] is False
+    for name, content in schema["properties"].items():
+        names = content.get("type", "string")  # an enum holds strings
+        assert all(isinstance(option, str) for option in content.get("enum", ()))
+        if dataclasses.is_dataclass(fields[name]):
+            check_fields(fields[name], content, committed[name])
+            continue
+        if name == "label_words":
+            assert fields[name] == dict[str, list[str]]
+            continue
+        first, *rest = [TYPES[word] for word in ([names] if isinstance(names, str) else names)]
+        assert fields[name] == (first | rest[0] if rest else first), f"{kind.__name__}.{name}"
+
+
+def test_each_stage_takes_exactly_the_keys_and_types_of_schema_and_params() -> None:
+    for stage in STAGES:
+        kind = getattr(importlib.import_module(f"stages.{stage}"), f"{stage.capitalize()}Params")
+        check_fields(kind, SCHEMA["properties"][stage], COMMITTED[stage])
+    assert list(COMMITTED) == list(SCHEMA["properties"]) == SCHEMA["required"]
+
+
+def test_parts_of_a_section_get_their_types_too() -> None:
+    train = importlib.import_module("stages.train").TrainParams
+    given = {**COMMITTED["train"], "lora": {**COMMITTED["train"]["lora"], "alpha": 8, "dropout": 0}}
+    lora = section({"train": given}, "train", train).lora
+    assert (type(lora.alpha), type(lora.dropout), type(lora.rank)) == (float, float, int)
+
+
+def test_every_property_of_the_schema_is_described() -> None:
+    assert [key for key, content in properties(SCHEMA) if not content.get("description")] == []
+
+
+def test_every_hub_entry_is_pinned_and_every_entry_names_its_licence(workspace: Path) -> None:
+    for kind in ("datasets", "models"):
+        for name in CATALOG[kind]:
+            entry = catalog_entry(kind, name)
+            assert entry["source"] in ("builtin", "hub", "local"), name
+            assert isinstance(entry["licence"], str), name
+            assert entry["licence"], name
+            if entry["source"] == "hub":
+                assert re.fullmatch(r"[0-9a-f]{40}", entry["revision"]), name
+                assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry["id"]), name
+    assert {entry["source"] for entry in CATALOG["models"].values()} == {"builtin", "hub", "local"}
+
+
+@pytest.mark.parametrize(
+    ("change_entry", "words"),
+    [
+        ({"source": "hup"}, "found hup, allowed: builtin, hub, local (did you mean hub?)"),
+        ({"revision": None}, "catalog.yaml: datasets.sst2.revision: missing, an entry of source hub needs it"),
+        ({"labels": {"negative": [0], "positive": [1, "0"]}}, "catalog.yaml: datasets.sst2.labels: 0 stands for both"),
+        ({"labels": {"negative": [0]}}, "must be negative and positive, each with a list of its words"),
+        ({"labels": {"negative": "bad", "positive": "good"}}, "each label must have a list of words"),
+        ({"source": ["hub"]}, "found ['hub'], allowed: builtin, hub, local"),
+    ],
+)
+def test_a_slip_in_the_chosen_catalog_entry_is_told_and_one_in_another_is_not(change_entry: Any, words: str) -> None:
+    changed = {key: value for key, value in {**CATALOG["datasets"]["sst2"], **change_entry}.items() if value}
+    catalog = {**CATALOG, "datasets": {**CATALOG["datasets"], "sst2": changed}}
+    (line,) = check({**COMMITTED, "data": {"name": "sst2"}}, SCHEMA, catalog)
+    assert words in line
+    assert check(COMMITTED, SCHEMA, catalog) == []
+
+
+@pytest.mark.parametrize("splits", ["../../*", "/etc/*", "a/../b", "", None])
+def test_a_pattern_of_files_outside_the_dataset_is_told(splits: object, workspace: Path, change: Change) -> None:
+    change("catalog.yaml", **{"datasets.imdb.splits.train": splits})
+    change("params.yaml", **{"data.name": "imdb"})
+    with pytest.raises(InputError, match=r"1 problem\(s\):\n  catalog\.yaml: datasets\.imdb\.splits\.train: found "):
+        load_params()
+
+
+def test_dvc_rewrites_params_yaml_to_the_same_bytes(tmp_path: Path) -> None:
+    """Otherwise the first `dvc exp run -S` would reformat the whole file."""
+    from dvc.utils.serialize import modify_yaml
+
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    with modify_yaml(tmp_path / "params.yaml"):
+        pass
+    assert (tmp_path / "params.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
