@@ -13,9 +13,9 @@ import pandas as pd
 from benchmarks.harness import named_files, run_child, run_here
 from sentiment.builtin import grammar
 from sentiment.pipeline.artifacts import read_json, write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
-from sentiment.pipeline.params import catalog_entry
 from sentiment.reviews.cleaning import without_breaks
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of

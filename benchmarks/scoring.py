@@ -68,7 +68,7 @@ def by_us(folder: str, texts: list[str]) -> list[float]:
     tokenizer = load_tokenizer(Path(folder))
     model, formulation = heads.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
     ids = [row for chunk in encode(tokenizer, texts, material.reading(MAX_LENGTH), None) for row in chunk.ids]
-    return positive(score(model, formulation, ids, load_params()["evaluate"]["batch_size"], "cpu"))
+    return positive(score(model, formulation, ids, load_params().evaluate.batch_size, "cpu"))
 
 
 def positive(logits: np.ndarray) -> list[float]:

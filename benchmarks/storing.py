@@ -64,15 +64,15 @@ def learning(request: dict[str, Any]) -> Result:
     """
     from sentiment.backbones.loading import load_classifier
     from sentiment.backbones.torch_setup import set_up_torch
-    from sentiment.pipeline.params import load_params, section
+    from sentiment.pipeline.params import load_params
     from sentiment.tokens.tokenizer import load_tokenizer
-    from stages.train import TrainParams, choose_what_learns
+    from stages.train import choose_what_learns
 
     with contextlib.chdir(request["folder"]):
         set_up_torch(seed=0, threads=1, device="cpu")  # and have transformers be quiet
         model = load_classifier(BASE, load_tokenizer(BASE), seed=0)
         parameters = model.num_parameters()
-        choose_what_learns(model, section(load_params(), "train", TrainParams))
+        choose_what_learns(model, load_params().train)
     return {"percent": 100 * model.num_parameters(only_trainable=True) / parameters}
 
 

@@ -8,7 +8,6 @@ alone: no padding, no discarded logits, nothing computed twice.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import random
 import tempfile
 import time
@@ -168,11 +167,11 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
 
         from sentiment.backbones import loading, torch_setup
         from sentiment.engine import dropout, families, heads, onednn
-        from sentiment.pipeline.params import load_params, section
+        from sentiment.pipeline.params import load_params
         from sentiment.pipeline.scratch import scratch
         from sentiment.tokens.tokenizer import load_config, load_tokenizer
         from sentiment.training.compact_vocabulary import compact_vocabulary
-        from stages.train import TrainParams, choose_what_learns, make_trainer
+        from stages.train import choose_what_learns, make_trainer
 
         if without == "allocator":
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
@@ -191,9 +190,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
         folder = Path(setting.model)
         plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
         blocks = frozen_blocks(load_config(folder)) if frozen else 0
-        params = dataclasses.replace(
-            section(load_params(), "train", TrainParams), **{**plain, "frozen_blocks": blocks, **train}
-        )
+        params = load_params().train.model_copy(update={**plain, "frozen_blocks": blocks, **train})
         asked = {**material.ASKED, "formulation": formulation}
         model, how = heads.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
         choose_what_learns(model, params)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sentiment.cli import export, predict, serve
+from sentiment.cli import choices, export, predict, serve
 from sentiment.pipeline.errors import InputError, exit_on_input_error
 from sentiment.pipeline.params import load_params
 from sentiment.pipeline.paths import METRICS, PARAMS, REPORTS
@@ -18,7 +18,7 @@ from sentiment.pipeline.progress import say
 def check() -> None:
     """Say everything that is wrong with params.yaml, before any long work."""
     params = load_params()
-    say(f"{PARAMS}: all well; {params['model']['name']} on {params['data']['name']}")
+    say(f"{PARAMS}: all well; {params.model.name} on {params.data.name}")
 
 
 def show() -> None:
@@ -137,6 +137,7 @@ def parse() -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in {"check": check, "show": show}.items():
         commands.add_parser(name, help=command.__doc__).set_defaults(command=command)
+    choices.add_parser(commands)
     add_diff(commands)
     add_command(commands, "predict", predict.predict, predict)
     add_command(commands, "serve", serve.serve, serve)

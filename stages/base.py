@@ -9,7 +9,6 @@ does not load; metrics/base.json.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from sentiment.checkpoints.sketches import write_sketches
 from sentiment.checkpoints.tensors import stored_types
 from sentiment.hub import fetch
 from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
 from sentiment.pipeline.labels import LABELS
-from sentiment.pipeline.params import catalog_entry, load_params, section
+from sentiment.pipeline.params import BaseParams, load_params
 from sentiment.pipeline.paths import BASE, BASE_METRICS, CATALOG
 from sentiment.pipeline.progress import say, timed
 from sentiment.tokens.tokenizer import load_config, load_tokenizer
@@ -37,16 +37,6 @@ FILES = [
     "merges.txt",
     "special_tokens*",
 ]
-
-
-@dataclass(frozen=True)
-class BaseParams:
-    """The section `base` of params.yaml; params.schema.json says what each value means."""
-
-    pretraining_rows: int
-    pretraining_learning_rate: float
-    pretraining_batch_size: int
-    pretraining_block_size: int
 
 
 def build(entry: dict[str, Any], params: BaseParams, device: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -118,13 +108,13 @@ def parameters(weights: dict[str, Any]) -> int:
 def main() -> None:
     """Bring the model that params.yaml chooses."""
     all_params = load_params()
-    name = all_params["model"]["name"]
+    name = all_params.model.name
     where, entry = f"{CATALOG}: models.{name}", catalog_entry("models", name)
-    seed, device = all_params["seed"], all_params["device"]
-    set_up_torch(seed, all_params["threads"], device)
+    seed, device = all_params.seed, all_params.device
+    set_up_torch(seed, all_params.threads, device)
     with timed(f"bringing {name}"):
         if entry["source"] == "builtin":
-            metrics = build(entry, section(all_params, "base", BaseParams), device, seed, BASE)
+            metrics = build(entry, all_params.base, device, seed, BASE)
         else:
             source = Path(entry["path"]) if entry["source"] == "local" else fetch(entry, where, "model", FILES)
             metrics = adopt(source, BASE)

@@ -9,7 +9,6 @@ probabilities; plots/test/*.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logi
 from sentiment.pipeline.artifacts import read_json, read_parquet, write_csv, write_json, write_parquet
 from sentiment.pipeline.errors import InputError, exit_on_input_error
 from sentiment.pipeline.labels import FACTS, LABELS, SPLITS
-from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.params import EvaluateParams, load_params
 from sentiment.pipeline.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
 from sentiment.pipeline.progress import say, timed
 from sentiment.tokens.encoding import encode
@@ -40,15 +39,6 @@ from sentiment.tokens.tokenizer import load_tokenizer
 
 Ids = list[list[int]]  # token ids of each review
 Positive = np.ndarray  # probability of the positive label for each review, [reviews]
-
-
-@dataclass(frozen=True)
-class EvaluateParams:
-    """The section `evaluate` of params.yaml; params.schema.json says what each value means."""
-
-    batch_size: int
-    bootstrap_samples: int
-    calibration_bins: int
 
 
 def encode_as(facts: dict[str, Any], tokenizer: Any, texts: list[str]) -> tuple[Ids, float]:
@@ -210,9 +200,9 @@ def write_layer_change(folder: Path) -> None:
 def main() -> None:
     """Measure the base and the fine-tuned model, and the baselines, on the test split."""
     all_params = load_params()
-    params = section(all_params, "evaluate", EvaluateParams)
-    seed, device = all_params["seed"], all_params["device"]
-    set_up_torch(seed, all_params["threads"], device)
+    params = all_params.evaluate
+    seed, device = all_params.seed, all_params.device
+    set_up_torch(seed, all_params.threads, device)
     splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
     labels = {split: rows["label"].to_numpy() for split, rows in splits.items()}
     test, truth = splits["test"], labels["test"]

@@ -6,15 +6,15 @@ reports/report.html (self-contained), reports/model_card.md and reports/figures/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pyarrow import Table, compute, parquet
 
 from sentiment.pipeline.artifacts import read_csv, read_json, write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.labels import SPLITS
-from sentiment.pipeline.params import catalog_entry, flatten, load_params, section
+from sentiment.pipeline.params import flatten, load_params
 from sentiment.pipeline.paths import (
     EVALUATE_METRICS,
     METRICS,
@@ -30,14 +30,6 @@ from sentiment.report.figures import draw_all
 from sentiment.report.pages import SCORERS, TEMPLATES, compare, embedded, print_comparison, render
 
 MODELS = ("base", "finetuned")
-
-
-@dataclass(frozen=True)
-class PlotParams:
-    """The section `plot` of params.yaml; params.schema.json says what each value means."""
-
-    dpi: int
-    worst_rows: int
 
 
 def gather_metrics() -> dict[str, Any]:
@@ -82,11 +74,11 @@ def source_of(entry: dict[str, Any], name: str) -> str:
 def main() -> None:
     """Draw the figures and write the report, the model card and metrics.json."""
     all_params = load_params()
-    params = section(all_params, "plot", PlotParams)
+    params = all_params.plot
     measures = gather_metrics()
     write_json(METRICS, measures)
     pictures = draw_all(gather_tables(measures), REPORTS / "figures", params.dpi)
-    names = {kind: all_params[kind]["name"] for kind in ("data", "model")}
+    names = {"data": all_params.data.name, "model": all_params.model.name}
     comparison = compare(measures["base"], measures["test"])
     predictions = parquet.ParquetFile(PREDICTIONS / "test.parquet").read()  # parquet.read_table would import pandas
     content = {
@@ -95,8 +87,8 @@ def main() -> None:
         "comparison": comparison,
         "before": SCORERS[read_json(EVALUATE_METRICS)["before"]],
         "scorers": SCORERS,
-        "params": all_params,
-        "choices": flatten({key: value for key, value in all_params.items() if key != "plot"}),
+        "params": all_params.model_dump(),
+        "choices": flatten(all_params.model_dump(exclude={"plot"})),
         "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],
         "worst": worst_rows(predictions, params.worst_rows),
         "pictures": {name: embedded(file) for name, file in pictures.items()},

@@ -14,7 +14,6 @@ The texts wait in a scratch file; in memory are three numbers of each row, which
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,10 @@ import pyarrow.parquet as pq
 from sentiment.builtin import grammar
 from sentiment.hub import fetch
 from sentiment.pipeline.artifacts import write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
 from sentiment.pipeline.labels import LABELS, SPLITS
-from sentiment.pipeline.params import catalog_entry, load_params, section
+from sentiment.pipeline.params import PrepareParams, load_params
 from sentiment.pipeline.paths import CATALOG, PREPARE_METRICS, PREPARED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
@@ -42,19 +42,6 @@ MIN_ROWS_PER_LABEL = 2
 KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source": "str", "source_row": "int64"}
 SCHEMA = pa.Schema.from_pandas(pd.DataFrame(columns=list(KINDS)).astype(KINDS), preserve_index=False)
 GROUP_ROWS = 32_768  # of a written file's row groups, each of which is put together in memory
-
-
-@dataclass(frozen=True)
-class PrepareParams:
-    """The section `prepare` of params.yaml; params.schema.json says what each value means."""
-
-    strip_html_breaks: bool
-    on_bad_rows: str
-    validation_fraction: float
-    test_fraction: float
-    train_rows: int | None
-    validation_rows: int | None
-    test_rows: int | None
 
 
 def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, sources.Tables]:
@@ -258,13 +245,13 @@ def row_groups(file: Path, ids: np.ndarray) -> Iterator[pa.Table]:
 
 def main() -> None:
     """Prepare the dataset that params.yaml chooses."""
-    params = load_params()
-    name = params["data"]["name"]
+    all_params = load_params()
+    name = all_params.data.name
     where = f"{CATALOG}: datasets.{name}"
     with timed(f"preparing {name}"), scratch() as folder:
         file = folder / "reviews.arrow"
         entry = catalog_entry("datasets", name)
-        splits, counts = prepare(entry, where, section(params, "prepare", PrepareParams), params["seed"], file)
+        splits, counts = prepare(entry, where, all_params.prepare, all_params.seed, file)
         PREPARED.mkdir(parents=True, exist_ok=True)
         for split, rows in splits.items():
             with pq.ParquetWriter(PREPARED / f"{split}.parquet", SCHEMA) as writer:

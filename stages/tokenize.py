@@ -12,7 +12,6 @@ if __package__ != "stages":  # by path, this file would shadow the standard libr
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ from datasets.table import MemoryMappedTable
 
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import exit_on_input_error
-from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.params import AugmentationParams, load_params
 from sentiment.pipeline.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
-from sentiment.reviews.augmentation import Augmentation, augment
+from sentiment.reviews.augmentation import augment
 from sentiment.tokens.encoding import CHUNK, Prompt, check_max_length, encode
 from sentiment.tokens.prompts import label_word_ids, prompt_of
 from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_positions
@@ -35,19 +34,9 @@ from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_position
 SCHEMA = pa.schema({"id": pa.int64(), "input_ids": pa.list_(pa.int32()), "length": pa.int32(), "label": pa.int64()})
 
 
-@dataclass(frozen=True)
-class TokenizeParams:
-    """The section `tokenize` of params.yaml; params.schema.json says what each value means."""
-
-    max_length: int
-    truncation_side: str
-    lowercase: bool
-    prompt: str
-    label_words: dict[str, list[str]]
-    augmentation: Augmentation
-
-
-def read_reviews(file: Path, augmentation: Augmentation, copies: int, seed: int) -> Iterator[tuple[Any, list[str]]]:
+def read_reviews(
+    file: Path, augmentation: AugmentationParams, copies: int, seed: int
+) -> Iterator[tuple[Any, list[str]]]:
     """Read a split as often as there are to be copies, a few thousand rows at a time.
 
     Args:
@@ -104,18 +93,18 @@ def tokenize_split(
 def main() -> None:
     """Tokenize the train and validation splits."""
     all_params = load_params()
-    params = section(all_params, "tokenize", TokenizeParams)
+    params = all_params.tokenize
     datasets.disable_progress_bars()
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
-    asked = {"formulation": all_params["model"]["formulation"], **all_params["tokenize"]}
+    asked = {"formulation": all_params.model.formulation, **all_params.tokenize.model_dump()}
     prompt = prompt_of(tokenizer, asked)
     if prompt is not None:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
     with scratch() as folder:
         for split, copies in (("train", params.augmentation.copies), ("validation", 0)):
-            reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params["seed"])
+            reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params.seed)
             with timed(f"tokenizing {split}"):
                 place, file = TOKENIZED / split, folder / f"{split}.arrow"
                 metrics[split] = tokenize_split(reviews, tokenizer, asked, prompt, place, file)

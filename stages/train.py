@@ -26,7 +26,6 @@ from transformers import EarlyStoppingCallback, EvalPrediction, PreTrainedModel,
 from transformers.trainer_callback import PrinterCallback
 
 from sentiment.backbones import adapters, layers, loading
-from sentiment.backbones.adapters import LoraParams
 from sentiment.backbones.torch_setup import check_compiler, check_precision, set_up_torch
 from sentiment.checkpoints.blocks import held_tensors, round_changed, save_blocks
 from sentiment.checkpoints.manifest import digests
@@ -40,7 +39,7 @@ from sentiment.engine.scoring import score
 from sentiment.pipeline.artifacts import write_csv, write_json
 from sentiment.pipeline.errors import InputError, exit_on_input_error
 from sentiment.pipeline.labels import FACTS, LABELS
-from sentiment.pipeline.params import load_params, section
+from sentiment.pipeline.params import LoraParams, TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
@@ -53,36 +52,6 @@ from sentiment.training.losses import ClassificationLoss, class_weights, resampl
 START_LOSS_MARGIN = 0.35  # nats; an untrained head on a sane backbone starts within about 0.1 of ln 2
 OWN_HEAD = "  the classification head is the one that the base model brings"
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # ours -> transformers'
-
-
-@dataclass(frozen=True)
-class TrainParams:
-    """The section `train` of params.yaml; params.schema.json says what each value means."""
-
-    epochs: int
-    batch_size: int
-    gradient_accumulation_steps: int
-    learning_rate: float
-    schedule: str
-    warmup_fraction: float
-    weight_decay: float
-    max_gradient_norm: float
-    dropout: float | None
-    evaluations_per_epoch: int
-    early_stopping_patience: int
-    best_by: str
-    class_weights: str | dict[str, float]
-    sampling: str
-    label_smoothing: float
-    focal_gamma: float
-    on_collapse: str
-    frozen_blocks: int | str
-    lora: LoraParams
-    layerwise_decay: float
-    gradient_checkpointing: bool
-    precision: str
-    save_precision: str
-    compile: bool
 
 
 @dataclass(frozen=True)
@@ -411,15 +380,15 @@ def cost_of_rounding(
 def main() -> None:
     """Fine-tune the base model on the train split."""
     all_params = load_params()
-    params = section(all_params, "train", TrainParams)
-    seed, device = all_params["seed"], all_params["device"]
-    set_up_torch(seed, all_params["threads"], device)
+    params = all_params.train
+    seed, device = all_params.seed, all_params.device
+    set_up_torch(seed, all_params.threads, device)
     check_precision(params.precision, device)
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = load_tokenizer(BASE)
-    reading = {key: value for key, value in all_params["tokenize"].items() if key != "augmentation"}
-    asked = {"formulation": all_params["model"]["formulation"], **reading}
+    reading = all_params.tokenize.model_dump(exclude={"augmentation"})
+    asked = {"formulation": all_params.model.formulation, **reading}
     model, formulation = heads.load(BASE, tokenizer, asked, seed, params.dropout)
     if asked["formulation"] == "head":
         drawn = loading.drawn_head(model, held_tensors(BASE))

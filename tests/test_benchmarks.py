@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import busy, gpu, harness, material, preparing, repositories, scoring, storing, training
 from sentiment.backbones import loading
 from sentiment.checkpoints.blocks import save_blocks
-from sentiment.pipeline.params import read_yaml
+from sentiment.pipeline.catalog import read_yaml
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.conftest import ROOT, TEXTS
 

@@ -59,7 +59,8 @@ def test_the_numbers_shown_are_those_of_the_last_run() -> None:
 
 
 def test_every_choice_that_the_readme_names_exists() -> None:
-    from sentiment.pipeline.params import flatten, read_yaml
+    from sentiment.pipeline.catalog import read_yaml
+    from sentiment.pipeline.params import flatten
 
     keys = {key for key, _ in flatten(read_yaml(ROOT / "params.yaml"))}
     named = set(re.findall(r"-S ([\w.]+)=", README))

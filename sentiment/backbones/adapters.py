@@ -7,13 +7,13 @@ so that it is asked, trained and saved like any other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.backbones.layers import block_number, linear_layers, parameters_outside
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.params import LoraParams
 
 if TYPE_CHECKING:
     import torch
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # the names that transformers looks for
 NAME = "default"  # peft's, of the only adapter there is
 _ATTENTION = ("attn", "attention")  # parts of the names that the families give their attention
-
-
-@dataclass(frozen=True)
-class LoraParams:
-    """The part `train.lora` of params.yaml; params.schema.json says what each value means."""
-
-    rank: int
-    alpha: float
-    dropout: float
-    modules: str | list[str]
-    save: str
 
 
 def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int) -> list[str]:

@@ -9,14 +9,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jsonschema import Draft202012Validator
 
 from sentiment.pipeline.errors import InputError, plain_name
 from sentiment.pipeline.labels import FACTS, LABELS
-from sentiment.pipeline.params import Validator
-
-if TYPE_CHECKING:
-    pass
 
 _WORDS = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 
@@ -89,9 +87,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
         facts = json.loads(path.read_bytes())
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from error
+    errors = Draft202012Validator(SCHEMA).iter_errors(facts)
     problems = [
         f"{'.'.join(map(str, error.path)) or 'as a whole'}: {error.message}"
-        for error in sorted(Validator(SCHEMA).iter_errors(facts), key=lambda error: list(map(str, error.path)))
+        for error in sorted(errors, key=lambda error: list(map(str, error.path)))
     ]
     if problems:
         raise InputError(f"{path} has {len(problems)} problem(s); train the model again:\n  " + "\n  ".join(problems))

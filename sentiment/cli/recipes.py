@@ -10,8 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
-from sentiment.pipeline.params import flatten, load_params, read_yaml
+from sentiment.pipeline.params import flatten, load_params
 from sentiment.pipeline.paths import PARAMS, RECIPES
 
 DEFAULT = "default"
@@ -46,7 +47,7 @@ def resolve(name: str) -> dict[str, Any]:
 
 def changes(name: str) -> dict[str, Any]:
     """Give the choices of a recipe that params.yaml makes otherwise today."""
-    today = dict(flatten(load_params()))
+    today = dict(flatten(load_params().model_dump()))
     return {key: value for key, value in resolve(name).items() if key not in today or today[key] != value}
 
 

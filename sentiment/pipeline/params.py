@@ -1,219 +1,325 @@
-"""Read params.yaml and catalog.yaml: checked as a whole, every problem told at once.
+"""Every choice of params.yaml, described once: type, limits, unit and text; and how the file is read and checked.
 
-The whole of params.yaml is checked against params.schema.json whichever stage runs, so that a slip in a later stage's
-section stops the first stage already. The check can only refuse; what a stage computes depends on its own values alone.
-YAML is read as version 1.2 (ruamel.yaml), in which `2e-05`, as DVC writes it, is a number.
+The whole of params.yaml is checked whichever stage runs, so that a slip in a later stage's section stops the first
+stage already, and every problem is reported at once. The check can only refuse; what a stage computes depends on the
+values it declares alone. params.schema.json, docs/choices.md and the comments of params.yaml are written from the texts
+here by `python -m sentiment choices --write`; tests keep them current.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from sentiment.pipeline.errors import InputError, allowed, plain_pattern
+from sentiment.pipeline.catalog import check_entry, read_yaml
+from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.labels import LABELS
-from sentiment.pipeline.paths import CATALOG, PARAMS, PARAMS_SCHEMA
+from sentiment.pipeline.paths import CATALOG, PARAMS
 
-Section = TypeVar("Section")
-
-_COLUMNS = ("text", "label", "labels", "licence")
-NEEDED = {  # kind of entry -> its source -> the keys it must have
-    "datasets": {
-        "builtin": ("mix", "rows", "licence"),
-        "hub": ("id", "revision", "splits", *_COLUMNS),
-        "local": ("path", *_COLUMNS),
-    },
-    "models": {
-        "builtin": ("layers", "width", "heads", "positions", "vocabulary", "mix", "licence"),
-        "hub": ("id", "revision", "licence"),
-        "local": ("path", "licence"),
-    },
-}
+Count = Annotated[int, Field(ge=1)]
+Rows = Annotated[int, Field(ge=4)] | None
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Words = Annotated[list[str], Field(min_length=1)]
+Value = TypeVar("Value")
 
 
-def _is_whole(_: object, value: object) -> bool:
-    """Accept a whole number written as one: JSON Schema takes 3.0 for an integer too."""
-    return isinstance(value, int) and not isinstance(value, bool)
+def _of_each_label(values: dict[str, Value]) -> dict[str, Value]:
+    """Raise if a mapping lacks a label, or names another."""
+    if set(values) != set(LABELS):
+        raise PydanticCustomError("labels", "have one entry for each of {labels}", {"labels": ", ".join(LABELS)})
+    return values
 
 
-def _is_number(_: object, value: object) -> bool:
-    """Accept a finite number: YAML, unlike JSON, can write .nan and .inf."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+PerLabel = Annotated[dict[str, Value], AfterValidator(_of_each_label)]
 
 
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": _is_whole, "number": _is_number})
-Validator = extend(Draft202012Validator, type_checker=_TYPES)
+def _choice(text: str, **limits: Any) -> Any:
+    """Describe a param in one line, as it stands beside the value in params.yaml."""
+    return Field(description=text, **limits)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML 1.2 file that holds a mapping.
+class Section(BaseModel):
+    """A mapping of params.yaml: every key must be given, no other is allowed, no value is converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """What is classified."""
+
+    name: str = _choice("an entry of catalog.yaml: datasets")
+
+
+class ModelParams(Section):
+    """What is fine-tuned."""
+
+    name: str = _choice("an entry of catalog.yaml: models")
+    formulation: Literal["head", "label_words"] = _choice(
+        "head: a classification head; label_words: the language model answers with a word"
+    )
+
+
+class PrepareParams(Section):
+    """Raw reviews -> clean, labelled splits."""
+
+    strip_html_breaks: bool = _choice("HTML line breaks become spaces")
+    on_bad_rows: Literal["error", "drop"] = _choice(
+        "rows without a known label or a text; error: stop and list them; drop: leave them out and count them"
+    )
+    validation_fraction: Fraction = _choice("share of train carved off where the source has no validation split")
+    test_fraction: Fraction = _choice("share of all rows carved off where the source has no test split")
+    train_rows: Rows = _choice("rows kept of each split, stratified by label; empty (null) keeps all")
+    validation_rows: Rows = _choice("likewise")
+    test_rows: Rows = _choice("likewise")
+
+
+class BaseParams(Section):
+    """The pretrained model; only a built-in one is pre-trained here."""
+
+    pretraining_rows: int = _choice("unlabelled built-in reviews that a built-in model is pre-trained on", ge=64)
+    pretraining_learning_rate: float = _choice("highest learning rate of the pre-training", gt=0, le=1)
+    pretraining_batch_size: Count = _choice("blocks of pretraining_block_size tokens")
+    pretraining_block_size: int = _choice("tokens", ge=8)
+
+
+class AugmentationParams(Section):
+    """Edited copies of train reviews, which keep their label."""
+
+    copies: int = _choice("edited copies of each train review, beside it", ge=0, le=100)
+    word_dropout: Probability = _choice("probability that a word is left out; never not, but and their like")
+    word_swap: Share = _choice("probability that a word changes places with the next")
+    contractions: Share = _choice("probability that isn't becomes is not, or the other way round")
+
+
+class TokenizeParams(Section):
+    """Text -> token ids."""
+
+    max_length: int = _choice("tokens per review, special tokens included; the rest is cut off", ge=4)
+    truncation_side: Literal["right", "left", "head+tail"] = _choice(
+        "right: cut the end; left: the beginning; head+tail: the middle"
+    )
+    lowercase: bool = _choice("whether texts are lower-cased")
+    prompt: str = _choice("around a review for label_words; masked models need {mask} where the word goes")
+    label_words: PerLabel[Words] = _choice("for label_words: words of one token each, any number for each label")
+    augmentation: AugmentationParams = _choice("edited copies of train reviews, which keep their label")
+
+
+class LoraParams(Section):
+    """Low-rank adapters, which learn in place of the layers they stand beside."""
+
+    rank: int = _choice("of the adapters' matrices; 0: no LoRA, the layers themselves learn", ge=0, le=1024)
+    alpha: Positive = _choice("the adapters' output is scaled by alpha / rank")
+    dropout: Probability = _choice("of the adapters' input")
+    modules: Literal["attention", "all"] | Words = _choice(
+        "attention, all, or a list of layers by the last part of their names"
+    )
+    save: Literal["merged", "adapter"] = _choice("merged: added to the weights; adapter: beside the base's own weights")
+
+
+class TrainParams(Section):
+    """Token ids + base -> fine-tuned model."""
+
+    epochs: Count = _choice("passes over the train split")
+    batch_size: Count = _choice("reviews per forward pass")
+    gradient_accumulation_steps: Count = _choice("forward passes per optimizer step")
+    learning_rate: float = _choice("highest learning rate of AdamW", gt=0, le=1)
+    schedule: Literal["linear", "cosine", "constant"] = _choice("of the learning rate after the warm-up")
+    warmup_fraction: Share = _choice("share of all steps")
+    weight_decay: float = _choice("decoupled, of AdamW", ge=0, le=10)
+    max_gradient_norm: Positive = _choice("gradients are clipped to this norm")
+    dropout: Probability | None = _choice("inside the backbone; empty (null) keeps what the backbone's config says")
+    evaluations_per_epoch: Count = _choice("evaluations on the validation split per epoch")
+    early_stopping_patience: Count = _choice("evaluations without a better one before training stops")
+    best_by: Literal["log_loss", "accuracy"] = _choice(
+        "the checkpoint kept: lowest validation log_loss, or highest accuracy"
+    )
+    class_weights: Literal["none", "balanced"] | PerLabel[Positive] = _choice(
+        "none, balanced, or a mapping such as {negative: 1, positive: 3}"
+    )
+    sampling: Literal["none", "oversample", "undersample"] = _choice(
+        "oversample: repeat rows of the rarer label; undersample: leave out rows of the other"
+    )
+    label_smoothing: Probability = _choice("share of each target spread over both labels")
+    focal_gamma: float = _choice("rows already right count less; 0 is plain cross-entropy", ge=0)
+    on_collapse: Literal["warn", "stop"] = _choice("when all validation predictions are alike")
+    frozen_blocks: Annotated[int, Field(ge=0)] | Literal["all"] = _choice(
+        "embeddings and that many of the lowest blocks stay as they are; all: train the head alone"
+    )
+    lora: LoraParams = _choice("low-rank adapters learn in place of the layers they stand beside")
+    layerwise_decay: float = _choice("learning rate of each block as a share of the one above it", gt=0, le=1)
+    gradient_checkpointing: bool = _choice("compute activations twice instead of keeping them: less memory, more time")
+    precision: Literal["fp32", "bf16"] = _choice("of matrix products; bf16 where the hardware has it")
+    save_precision: Literal["fp32", "bf16"] = _choice(
+        "of the weights written; bf16: half the bytes of each file that training changed, its cost reported"
+    )
+    compile: bool = _choice("let torch.compile generate code for this model; minutes at the start")
+
+
+class EvaluateParams(Section):
+    """Both models on the test split."""
+
+    batch_size: Count = _choice("reviews scored at once")
+    bootstrap_samples: int = _choice("resamples behind the paired interval of the gain", ge=100, le=1_000_000)
+    calibration_bins: int = _choice("bins of equal width", ge=2, le=1000)
+
+
+class PlotParams(Section):
+    """Figures and report."""
+
+    dpi: int = _choice("dots per inch of the figures", ge=50, le=600)
+    worst_rows: int = _choice("wrong predictions shown in the report, the most confident first", ge=0, le=10_000)
+
+
+class Params(Section):
+    """The content of params.yaml."""
+
+    seed: int = _choice("whole number; every random choice derives from it", ge=0, lt=2**32)
+    threads: int = _choice("CPU threads of torch; another count gives other bits in the weights", ge=1, le=1024)
+    device: Literal["cpu", "cuda", "mps"] = _choice("cpu, cuda (NVIDIA GPU) or mps (Apple GPU)")
+    data: DataParams = _choice("what is classified")
+    model: ModelParams = _choice("what is fine-tuned")
+    prepare: PrepareParams = _choice("raw reviews -> clean, labelled splits")
+    base: BaseParams = _choice("the pretrained model; only a built-in one is pre-trained here")
+    tokenize: TokenizeParams = _choice("text -> token ids")
+    train: TrainParams = _choice("token ids + base -> fine-tuned model")
+    evaluate: EvaluateParams = _choice("both models on the test split")
+    plot: PlotParams = _choice("figures and report")
+
+
+def load_params() -> Params:
+    """Read and check params.yaml.
 
     Raises:
-        InputError: the file is missing, is no YAML, or holds something else.
+        InputError: lists every problem of the file.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run from the repository root, which has it")
-    try:
-        content = YAML(typ="safe", pure=True).load(path)
-    except YAMLError as error:
-        raise InputError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}, must be a mapping of names to values")
-    return content
+    content = read_yaml(PARAMS)
+    problems = check(content, read_yaml(CATALOG))
+    if problems:
+        raise InputError(f"{PARAMS} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+    return Params.model_validate(content)
 
 
-def check(params: Mapping[str, Any], schema: Mapping[str, Any], catalog: Mapping[str, Any]) -> list[str]:
+def check(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> list[str]:
     """Find everything that is wrong with the params.
 
     Args:
-        params: the content of params.yaml.
-        schema: the content of params.schema.json.
+        content: the content of params.yaml.
         catalog: the content of catalog.yaml, for the names that may be chosen.
 
     Returns:
-        One line per problem: key, value found, what is allowed. Empty when all is well.
+        One line per problem: key, value found, what is allowed. Empty if all is well.
     """
-    errors = sorted(Validator(schema).iter_errors(params), key=lambda error: list(map(str, error.path)))
-    problems = [line for error in errors for line in _explain(error)]
-    for section, entries in (("data", "datasets"), ("model", "models")):
-        name = params.get(section, {}).get("name") if isinstance(params.get(section), dict) else None
+    problems = problems_of(Params, content)
+    for part, entries in (("data", "datasets"), ("model", "models")):
+        name = content.get(part, {}).get("name") if isinstance(content.get(part), dict) else None
         known = catalog.get(entries) or {}
         if isinstance(name, str) and name not in known:
             options = allowed(name, known)
-            problems.append(f"{section}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
+            problems.append(f"{part}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
         elif isinstance(name, str):
             problems += check_entry(known[name], entries, f"{CATALOG}: {entries}.{name}")
     return problems
 
 
-def check_entry(entry: Any, kind: str, where: str) -> list[str]:
-    """Find the keys that a catalog entry lacks.
-
-    Args:
-        entry: the entry.
-        kind: `datasets` or `models`.
-        where: its place, for the lines.
+def problems_of(kind: type[BaseModel], content: Any) -> list[str]:
+    """Check a nested mapping against a model.
 
     Returns:
-        One line per problem.
+        One line per problem, by key.
     """
-    if not isinstance(entry, Mapping):
-        return [f"{where}: found {entry!r}, must be a mapping of keys to values"]
-    source = str(entry.get("source"))
-    if source not in NEEDED[kind]:
-        return [f"{where}.source: found {source}, {allowed(source, NEEDED[kind])}"]
-    missing = [key for key in NEEDED[kind][source] if key not in entry]
-    problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
-    if "splits" in entry:
-        problems += check_splits(entry["splits"], f"{where}.splits")
-    return problems + (check_labels(entry["labels"], f"{where}.labels") if "labels" in entry else [])
+    try:
+        kind.model_validate(content)
+    except ValidationError as error:
+        found: dict[str, list[ErrorDetails]] = {}
+        for detail in error.errors():
+            found.setdefault(_key(content, detail), []).append(detail)
+        # each member of a union reports on its own; what stands deeper knows more
+        deepest = [key for key in found if not any(other.startswith(f"{key}.") for other in found)]
+        return [_explain(kind, key, found[key]) for key in sorted(deepest)]
+    return []
 
 
-def check_splits(splits: Any, where: str) -> list[str]:
-    """Find what is wrong with the file patterns of a catalog entry's splits; one line per problem."""
-    if not isinstance(splits, Mapping):
-        return [f"{where}: found {splits!r}, must be a mapping of splits to file patterns"]
-    problems = []
-    for split, pattern in splits.items():
-        try:
-            plain_pattern(pattern, f"{where}.{split}")
-        except InputError as error:
-            problems.append(str(error))
-    return problems
+def _key(content: Any, detail: ErrorDetails) -> str:
+    """Return the dotted key of a problem; pydantic names the members of unions in between, which are no keys."""
+    last = str(detail["loc"][-1]) if detail["type"] in ("missing", "extra_forbidden") else None
+    parts: list[str] = []
+    for step in detail["loc"]:
+        held = isinstance(content, Mapping) and step in content
+        held = held or (isinstance(content, list) and isinstance(step, int))
+        if held:
+            content = content[step]
+            parts.append(str(step))
+    return ".".join([*parts, *([last] if last and detail["type"] == "missing" else [])])
 
 
-def check_labels(labels: Any, where: str) -> list[str]:
-    """Find what is wrong with the label words of a catalog entry; one line per problem."""
-    if not isinstance(labels, Mapping) or set(labels) != set(LABELS):
-        return [f"{where}: found {labels!r}, must be {' and '.join(LABELS)}, each with a list of its words"]
-    if not all(isinstance(words, list) and words for words in labels.values()):
-        return [f"{where}: found {dict(labels)}, each label must have a list of words"]
-    negative, positive = ({str(word).casefold() for word in labels[label]} for label in LABELS)
-    return [f"{where}: {word} stands for both labels" for word in sorted(negative & positive)]
+_BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
+_KINDS = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "string_type": "text",
+}
 
 
-def _explain(error: ValidationError) -> Iterator[str]:
-    """Say a schema violation in the words of the house."""
-    key = ".".join(map(str, error.path))
-    found = json.dumps(error.instance, default=str)
-    rule, value = error.validator, error.validator_value
-    prefix = f"{key}." if key else ""
-    known = list(error.schema.get("properties", ()))
-    if rule == "additionalProperties":
-        for name in error.instance:
-            if name not in known:
-                yield f"{prefix}{name}: no such key, {allowed(name, known)}"
-    elif rule == "required":
-        missing = error.message.split("'")[1]
-        description = error.schema["properties"][missing].get("description", "")
-        yield f"{prefix}{missing}: missing, must be given ({description})"
-    elif rule == "enum":
-        yield f"{key}: found {found}, {allowed(error.instance, value)}"
-    elif rule == "type":
-        types = " or ".join(value) if isinstance(value, list) else value
-        yield f"{key}: found {found}, must be {types}"
-    elif rule == "pattern":
-        yield f"{key}: found {found}, must match {value}"
-    else:
-        words = {
-            "minimum": "at least",
-            "maximum": "at most",
-            "exclusiveMinimum": "greater than",
-            "exclusiveMaximum": "less than",
-            "minItems": "a list of length at least",
-        }
-        yield f"{key}: found {found}, must be {words[str(rule)]} {value}"
+def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> str:
+    """Explain what is wrong with one value."""
+    detail, path = details[0], key.split(".")
+    if detail["type"] == "missing":
+        return f"{key}: missing, must be given ({_field(kind, path).description})"
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: no such key, {allowed(path[-1], _model(kind, path[:-1]).model_fields)}"
+    found = json.dumps(detail["input"], default=str, ensure_ascii=False)
+    return f"{key}: found {found}, {', or '.join(_must_be(each) for each in details)}"
 
 
-def load_params() -> dict[str, Any]:
-    """Read and check params.yaml.
-
-    Returns:
-        The nested values.
-
-    Raises:
-        InputError: lists every problem of the file.
-    """
-    params = read_yaml(PARAMS)
-    schema = json.loads(PARAMS_SCHEMA.read_text(encoding="utf-8"))
-    problems = check(params, schema, read_yaml(CATALOG))
-    if problems:
-        raise InputError(f"{PARAMS} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
-    return params
-
-
-def section(params: Mapping[str, Any], name: str, kind: type[Section]) -> Section:
-    """Give one section of the checked params its type.
-
-    Args:
-        params: what `load_params` returned.
-        name: the section, which is the stage's name.
-        kind: a dataclass whose fields are the section's keys.
-    """
-    return _typed(kind, params[name])
+def _must_be(detail: ErrorDetails) -> str:
+    """Say what a value must be."""
+    context, kind = detail.get("ctx", {}), detail["type"]
+    if kind == "literal_error":
+        return allowed(detail["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
+    if kind == "labels":
+        return f"must {detail['msg']}"
+    if kind == "too_short":
+        return f"must have a length of at least {context['min_length']}"
+    for bound, words in _BOUNDS.items():
+        if bound in context:
+            return (
+                f"must be {words} {context[bound]:g}" if context[bound] < 1e5 else f"must be {words} {context[bound]}"
+            )
+    return f"must be {_KINDS[kind]}"
 
 
-def _typed(kind: type[Section], values: Mapping[str, Any]) -> Section:
-    """Make a dataclass of values; a field that is a dataclass itself likewise, and whole numbers floats where due."""
-    hints = get_type_hints(kind)
-    return kind(**{key: _of_type(hints[key], value) for key, value in values.items()})
+def _model(kind: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """Return the model of a nested section."""
+    for name in path:
+        inner = kind.model_fields[name].annotation
+        assert isinstance(inner, type)
+        kind = inner
+    return kind
 
 
-def _of_type(hint: Any, value: Any) -> Any:
-    """Give one value the type of its field."""
-    if dataclasses.is_dataclass(hint):
-        return _typed(hint, value)  # type: ignore[arg-type]
-    return float(value) if float in (hint, *get_args(hint)) and value is not None else value
+def _field(kind: type[BaseModel], path: list[str]) -> Any:
+    """Return the description of a param."""
+    return _model(kind, path[:-1]).model_fields[path[-1]]
+
+
+def fields(kind: type[BaseModel] = Params, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """List every param: its dotted key and pydantic's field; a section comes before what it holds."""
+    for name, field in kind.model_fields.items():
+        yield prefix + name, field
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -225,14 +331,3 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
         else:
             pairs.append((prefix + key, value))
     return pairs
-
-
-def catalog_entry(kind: str, name: str) -> dict[str, Any]:
-    """Look a name up in catalog.yaml.
-
-    Args:
-        kind: `datasets` or `models`.
-        name: the entry, checked by `load_params`.
-    """
-    entry: dict[str, Any] = read_yaml(CATALOG)[kind][name]
-    return entry

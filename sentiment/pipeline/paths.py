@@ -8,6 +8,7 @@ PARAMS = Path("params.yaml")
 PARAMS_SCHEMA = Path("params.schema.json")
 CATALOG = Path("catalog.yaml")
 RECIPES = Path("recipes.yaml")
+CHOICES = Path("docs/choices.md")
 
 PREPARED = Path("data/prepared")
 TOKENIZED = Path("data/tokenized")

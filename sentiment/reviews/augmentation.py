@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
+from sentiment.pipeline.params import AugmentationParams
 from sentiment.reviews.cues import turns_meaning
 
 # A word with what is attached to it, and any signs behind it that stand alone, as in "good , but".
@@ -52,23 +52,6 @@ def _contractible() -> re.Pattern[str]:
 
 
 _CONTRACTIBLE = _contractible()
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How train reviews are edited.
-
-    Attributes:
-        copies: edited copies of every train review, beside it; 0 for none.
-        word_dropout: probability that a word is left out, in [0, 1).
-        word_swap: probability that a word changes places with the next one, in [0, 1].
-        contractions: probability that a contraction is spelled out, or the other way round, in [0, 1].
-    """
-
-    copies: int
-    word_dropout: float
-    word_swap: float
-    contractions: float
 
 
 @lru_cache(maxsize=2**16)
@@ -127,7 +110,7 @@ def _kept(words: list[str], probability: float, rng: np.random.Generator) -> lis
     return kept or [int(np.argmax(draws))]
 
 
-def edit(text: str, augmentation: Augmentation, rng: np.random.Generator) -> str:
+def edit(text: str, augmentation: AugmentationParams, rng: np.random.Generator) -> str:
     """Edit a text at random: contractions first, then the order of words, then which of them stay.
 
     Punctuation stays attached to its word, and white space to its place.
@@ -152,7 +135,7 @@ def edit(text: str, augmentation: Augmentation, rng: np.random.Generator) -> str
     return text[: spans[0][0]] + body + text[spans[-1][1] :]
 
 
-def augment(texts: Sequence[str], augmentation: Augmentation, copy: int, seed: int) -> list[str]:
+def augment(texts: Sequence[str], augmentation: AugmentationParams, copy: int, seed: int) -> list[str]:
     """Edit every text once.
 
     An edit is drawn from the seed, the number of the copy and the text itself, so it stays the same whatever other

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment.backbones import adapters, checks, loading
-from sentiment.backbones.adapters import LoraParams
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import LoraParams
 from sentiment.tokens import tokenizer
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, run_stages
 from tests.engine.test_heads import asked_of

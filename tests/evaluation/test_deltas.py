@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sentiment.backbones import adapters, loading
-from sentiment.backbones.adapters import LoraParams
 from sentiment.checkpoints.blocks import block_of, round_changed, save_blocks
 from sentiment.evaluation.deltas import Change, layer_changes, measure, together
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import LoraParams
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.backbones.test_adapters import LORA, stir
 from tests.conftest import FAMILIES

@@ -15,12 +15,12 @@ import transformers
 from onnx import TensorProto, numpy_helper
 
 from sentiment.backbones import adapters
-from sentiment.backbones.adapters import LoraParams
 from sentiment.checkpoints.manifest import read_facts
 from sentiment.engine import heads
 from sentiment.export import graph as graph_module
 from sentiment.export.graph import write_fp32, write_int8
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import LoraParams
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import label_word_ids, prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer

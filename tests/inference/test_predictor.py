@@ -15,10 +15,10 @@ from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.backbones import layers
-from sentiment.backbones.adapters import LoraParams
 from sentiment.engine import heads
 from sentiment.inference.predictor import Prediction, Predictor, decide
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import LoraParams
 from sentiment.reviews.files import CHUNK_ROWS
 from sentiment.tokens.tokenizer import load_tokenizer
 from stages.train import write_model

@@ -16,8 +16,8 @@ import pytest
 from gto.exceptions import GTOException
 
 from sentiment.inference.predictor import Predictor
+from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import read_yaml
 from sentiment.registry.releases import release, version_problems
 from tests.inference.test_predictor import finetuned
 from tests.registry.test_fetching import digest

@@ -22,8 +22,8 @@ from safetensors.numpy import load_file, save_file
 
 from sentiment.comparison.models import compare
 from sentiment.inference.predictor import Predictor
+from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import read_yaml
 from sentiment.registry.fetching import fetch_model
 from sentiment.registry.releases import release
 from tests.conftest import ROOT

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from sentiment.reviews.augmentation import Augmentation, augment, edit
+from sentiment.pipeline.params import AugmentationParams
+from sentiment.reviews.augmentation import augment, edit
 from tests.conftest import ROOT, TEXTS
 
 NONE = {"copies": 1, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
@@ -21,7 +22,7 @@ PLAIN = [f"word{n}" for n in range(4000)]
 
 
 def edited(text: str, seed: int = 1, **changes: float) -> str:
-    return edit(text, Augmentation(**{**NONE, **changes}), np.random.default_rng(seed))
+    return edit(text, AugmentationParams(**{**NONE, **changes}), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("text", TEXTS + ODD)
@@ -94,12 +95,13 @@ def test_a_text_is_never_left_empty() -> None:
 
 
 def test_the_seed_the_copy_and_the_text_decide_and_nothing_else() -> None:
-    asked = Augmentation(2, 0.3, 0.3, 0.5)
+    asked = AugmentationParams(copies=2, word_dropout=0.3, word_swap=0.3, contractions=0.5)
     first, second = (augment(TEXTS, asked, copy, 5) for copy in (0, 1))
     assert augment(TEXTS, asked, 0, 5) == first != second
     assert augment(TEXTS, asked, 0, 6) != first
     assert augment(TEXTS[::-1], asked, 0, 5) == first[::-1]
-    code = f"from sentiment.reviews.augmentation import *; print(augment({TEXTS!r}, Augmentation(2, .3, .3, .5), 1, 5))"
+    given = "AugmentationParams(copies=2, word_dropout=.3, word_swap=.3, contractions=.5)"
+    code = f"from sentiment.reviews.augmentation import *; print(augment({TEXTS!r}, {given}, 1, 5))"
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONHASHSEED": "9"}, capture_output=True, text=True, check=True
     )

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import catalog_entry
 from stages import base
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, run_stages
 

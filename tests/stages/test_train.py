@@ -152,7 +152,7 @@ def untrained() -> tuple[Trainer, Dataset]:
     run_stages("prepare", "base", "tokenize")
     model = loading.load_classifier(Path("models/base"), load_tokenizer(Path("models/base")), 0)
     rows = load_from_disk("data/tokenized/train")
-    params = train.section(train.load_params(), "train", train.TrainParams)
+    params = train.load_params().train
     trainer = train.make_trainer(
         model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0, Path("room")
     )

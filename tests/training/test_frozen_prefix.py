@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from sentiment.backbones import adapters, layers
-from sentiment.backbones.adapters import LoraParams
 from sentiment.engine.batches import Collator, prepare
 from sentiment.engine.heads import Formulation
 from sentiment.engine.packing import Packer
+from sentiment.pipeline.params import LoraParams
 from sentiment.training import frozen_prefix
 from sentiment.training.frozen_prefix import PLACE, Prefix, first_to_learn
 from stages import train
@@ -106,7 +106,7 @@ def test_what_is_frozen_is_not_computed_again(family: str, tiny_models: Tiny, tm
 
 def test_adapters_learn_above_the_prefix(tiny_models: Tiny, tmp_path: Path) -> None:
     ours, formulation, _, ids = load("gpt2", "head", tiny_models, tmp_path)
-    adapters.inject(ours, LoraParams(2, 4.0, 0.0, "attention", "merged"), 1)
+    adapters.inject(ours, LoraParams(rank=2, alpha=4.0, dropout=0.0, modules="attention", save="merged"), 1)
     assert first_to_learn(ours) == 1
     packer = prepare(ours, "cpu")
     batch = packer(ids)

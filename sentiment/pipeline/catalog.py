@@ -1,0 +1,102 @@
+"""Read catalog.yaml: the facts about each name that params.yaml may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from sentiment.pipeline.errors import InputError, allowed, plain_pattern
+from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.paths import CATALOG
+
+_COLUMNS = ("text", "label", "labels", "licence")
+NEEDED = {  # kind of entry -> its source -> the keys it must have
+    "datasets": {
+        "builtin": ("mix", "rows", "licence"),
+        "hub": ("id", "revision", "splits", *_COLUMNS),
+        "local": ("path", *_COLUMNS),
+    },
+    "models": {
+        "builtin": ("layers", "width", "heads", "positions", "vocabulary", "mix", "licence"),
+        "hub": ("id", "revision", "licence"),
+        "local": ("path", "licence"),
+    },
+}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 file that holds a mapping; in it `2e-05`, as DVC writes it, is a number.
+
+    Raises:
+        InputError: the file is missing, is no YAML, or holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run from the repository root, which has it")
+    try:
+        content = YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise InputError(f"{path}: not readable as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}, must be a mapping of names to values")
+    return content
+
+
+def check_entry(entry: Any, kind: str, where: str) -> list[str]:
+    """Find the keys that a catalog entry lacks.
+
+    Args:
+        entry: the entry.
+        kind: `datasets` or `models`.
+        where: its place, for the lines.
+
+    Returns:
+        One line per problem.
+    """
+    if not isinstance(entry, Mapping):
+        return [f"{where}: found {entry!r}, must be a mapping of keys to values"]
+    source = str(entry.get("source"))
+    if source not in NEEDED[kind]:
+        return [f"{where}.source: found {source}, {allowed(source, NEEDED[kind])}"]
+    missing = [key for key in NEEDED[kind][source] if key not in entry]
+    problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
+    if "splits" in entry:
+        problems += check_splits(entry["splits"], f"{where}.splits")
+    return problems + (check_labels(entry["labels"], f"{where}.labels") if "labels" in entry else [])
+
+
+def check_splits(splits: Any, where: str) -> list[str]:
+    """Find what is wrong with the file patterns of a catalog entry's splits; one line per problem."""
+    if not isinstance(splits, Mapping):
+        return [f"{where}: found {splits!r}, must be a mapping of splits to file patterns"]
+    problems = []
+    for split, pattern in splits.items():
+        try:
+            plain_pattern(pattern, f"{where}.{split}")
+        except InputError as error:
+            problems.append(str(error))
+    return problems
+
+
+def check_labels(labels: Any, where: str) -> list[str]:
+    """Find what is wrong with the label words of a catalog entry; one line per problem."""
+    if not isinstance(labels, Mapping) or set(labels) != set(LABELS):
+        return [f"{where}: found {labels!r}, must be {' and '.join(LABELS)}, each with a list of its words"]
+    if not all(isinstance(words, list) and words for words in labels.values()):
+        return [f"{where}: found {dict(labels)}, each label must have a list of words"]
+    negative, positive = ({str(word).casefold() for word in labels[label]} for label in LABELS)
+    return [f"{where}: {word} stands for both labels" for word in sorted(negative & positive)]
+
+
+def catalog_entry(kind: str, name: str) -> dict[str, Any]:
+    """Look a name up in catalog.yaml.
+
+    Args:
+        kind: `datasets` or `models`.
+        name: the entry, checked by `load_params`.
+    """
+    entry: dict[str, Any] = read_yaml(CATALOG)[kind][name]
+    return entry
