@@ -126,6 +126,18 @@ def test_no_stage_depends_on_a_tool_and_no_package_of_the_pipeline_imports_one()
     assert not [dep for dep in deps if dep.startswith(tuple(f"sentiment/{name}" for name in TOOLS))]
 
 
+def test_the_table_of_what_reruns_is_what_the_deps_say() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(sentiment/\S+\.py)` \| ([\w ]+) \|$", page, re.MULTILINE)
+    assert len(rows) >= 10
+    for file, stages in rows:
+        assert (ROOT / file).is_file()
+        depending = [
+            stage for stage in STAGES if any(Path(file).is_relative_to(dep) for dep in declared(stage, "deps"))
+        ]
+        assert depending == ([] if stages == "none" else stages.split()), file
+
+
 def test_a_package_imports_nothing_on_its_own() -> None:
     """`import sentiment.pipeline` must not load torch for the stages that need none."""
     for package in PACKAGES:

@@ -1,4 +1,4 @@
-"""Folder, SSH and S3 remotes: pushed, pulled, read in place, damaged, cut off; and the table of the README."""
+"""Folder, SSH and S3 remotes: pushed, pulled, read in place, damaged, cut off; and the table of docs/remotes.md."""
 
 from __future__ import annotations
 
@@ -321,7 +321,7 @@ def test_damage_and_loss_are_told(project: Project, place: Place, monkeypatch: p
     remote.put(shard, b"damaged")
     careless = clone_of(project, "careless", remote)
     careless.run("dvc", "remote", "modify", "storage", "verify", "false")
-    careless.run("dvc", "pull", "-q")  # why the README says: verify true
+    careless.run("dvc", "pull", "-q")  # why docs/remotes.md says: verify true
     assert (careless.folder / MODEL / SHARD).read_bytes() == b"damaged"
     told = rf"\({SHARD}: changed\)"
     with pytest.raises(InputError, match=told):
@@ -426,11 +426,13 @@ def test_what_a_person_adds_is_pushed_pulled_and_kept(file: str, tmp_path: Path)
         assert (place.folder / file).is_file()
 
 
-TABLE = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if "dvc remote add" in line]
+TABLE = [
+    line for line in (ROOT / "docs/remotes.md").read_text(encoding="utf-8").splitlines() if "dvc remote add" in line
+]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[line.strip("| ").split(" |")[0] for line in TABLE])
-def test_the_commands_of_the_readme_are_taken_by_dvc(row: str, tmp_path: Path) -> None:
+def test_the_commands_of_the_docs_are_taken_by_dvc(row: str, tmp_path: Path) -> None:
     """DVC knows each address and option, whether the package for it is installed or not."""
     (tmp_path / "scratch").mkdir()
     scratch = Project(tmp_path / "scratch", tmp_path / "home")
@@ -451,7 +453,7 @@ def test_the_commands_of_the_readme_are_taken_by_dvc(row: str, tmp_path: Path) -
         assert (f"{option} = {value}" in tracked) == ("modify storage" in command)
 
 
-def test_the_readme_names_every_kind_of_remote() -> None:
+def test_the_docs_name_every_kind_of_remote() -> None:
     schemes = {re.search(r"-d storage (\w*)", row)[1] for row in TABLE}  # type: ignore[index]
     assert schemes == {"", "ssh", "s3", "gs", "azure", "https"}
     extras = set(re.findall(r"`(dvc-\w+)`", "".join(TABLE)))
