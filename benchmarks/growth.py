@@ -18,7 +18,7 @@ from benchmarks.workspaces import lay_out, stage
 from sentiment.cli.recipes import write
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.paths import PARAMS
-from sentiment.report.figures import save
+from sentiment.report.figures import save_figure
 
 COLUMNS = ("stage", "reviews", "seconds", "reviews_per_second", "memory_gb")
 READING, LEARNING = (1_000, 10_000, 100_000, 1_000_000), (1_000, 4_000, 16_000, 32_000)
@@ -49,7 +49,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="reviews", title=title)
         axes.grid(alpha=0.3)
     axes.legend(frameon=False)
-    save(figure, path, 110)
+    save_figure(figure, path, 110)
 
 
 def main() -> None:

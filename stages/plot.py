@@ -27,7 +27,7 @@ from sentiment.pipeline.paths import (
     TRAINING_CURVES,
 )
 from sentiment.report.figures import draw_all
-from sentiment.report.pages import SCORERS, TEMPLATES, compare, embedded, print_comparison, render
+from sentiment.report.pages import SCORERS, TEMPLATES, comparison_rows, data_url, print_comparison, render
 
 MODELS = ("base", "finetuned")
 
@@ -79,7 +79,7 @@ def main() -> None:
     write_json(METRICS, measures)
     pictures = draw_all(gather_tables(measures), REPORTS / "figures", params.dpi)
     names = {"data": all_params.data.name, "model": all_params.model.name}
-    comparison = compare(measures["base"], measures["test"])
+    comparison = comparison_rows(measures["base"], measures["test"])
     predictions = parquet.ParquetFile(PREDICTIONS / "test.parquet").read()  # parquet.read_table would import pandas
     content = {
         **names,
@@ -91,9 +91,9 @@ def main() -> None:
         "choices": flatten(all_params.model_dump(exclude={"plot"})),
         "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],
         "worst": worst_rows(predictions, params.worst_rows),
-        "pictures": {name: embedded(file) for name, file in pictures.items()},
-        "model_facts": source_of(catalog_entry("models", names["model"]), names["model"]),
-        "data_facts": source_of(catalog_entry("datasets", names["data"]), names["data"]),
+        "pictures": {name: data_url(file) for name, file in pictures.items()},
+        "model_source": source_of(catalog_entry("models", names["model"]), names["model"]),
+        "data_source": source_of(catalog_entry("datasets", names["data"]), names["data"]),
     }
     report = REPORTS / "report.html"
     report.write_text(render(TEMPLATES / "report.html", **content), encoding="utf-8", newline="\n")

@@ -144,7 +144,8 @@ def test_the_numbers_shown_are_those_of_the_last_run() -> None:
 
 
 def test_an_error_that_the_docs_explain_is_one_that_the_code_raises() -> None:
-    sources = " ".join(file.read_text(encoding="utf-8") for file in (ROOT / "sentiment").rglob("*.py"))
+    files = [file for folder in ("sentiment", "stages") for file in (ROOT / folder).rglob("*.py")]
+    sources = " ".join(file.read_text(encoding="utf-8") for file in files)
     sources = re.sub(r'"\s*\n\s*f?"', "", sources)
     rows = [line for line in PAGES["docs/troubleshooting.md"].splitlines() if line.startswith("| `")]
     assert len(rows) >= 10

@@ -89,7 +89,7 @@ def draw(difference: Difference, path: Path) -> None:
     if not any(block.change for block in difference.blocks) and len(known) < len(difference.blocks):
         raise InputError("--picture: no block has a change in numbers; compare with --exact")
     names, changes = [name for name, _ in known], [change for _, change in known]
-    figures.draw_one(lambda: figures.layer_changes(names, changes, _title(difference)), path, DPI)
+    figures.draw_one(lambda: figures.weight_deltas_chart(names, changes, _title(difference)), path, DPI)
 
 
 def _title(difference: Difference) -> str:

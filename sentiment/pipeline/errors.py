@@ -5,10 +5,6 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class InputError(Exception):
@@ -27,7 +23,7 @@ def exit_on_input_error(main: Callable[[], None]) -> None:
 
 
 def allowed(found: object, options: Iterable[object]) -> str:
-    """Say what is allowed, and which option was probably meant.
+    """List what is allowed, and the option that was probably meant.
 
     Args:
         found: the value that is not among the options.
@@ -42,11 +38,11 @@ def allowed(found: object, options: Iterable[object]) -> str:
 
 
 def plain_name(name: object, where: str) -> str:
-    """Refuse a file's name, as read from a file, that could lead out of the folder it is meant for.
+    """Raise if a file name that was read from a file could lead out of its folder.
 
     Args:
-        name: what was found.
-        where: the file and key that it was found in.
+        name: the name.
+        where: the file and key that hold it.
 
     Returns:
         The name.
@@ -64,11 +60,11 @@ def plain_name(name: object, where: str) -> str:
 
 
 def plain_pattern(pattern: object, where: str) -> str:
-    """Refuse a pattern of files, as read from a file, that could lead out of the folder it is meant for.
+    """Raise if a file pattern that was read from a file could lead out of its folder.
 
     Args:
-        pattern: what was found; plain names with / between them.
-        where: the file and key that it was found in.
+        pattern: plain names with / between them.
+        where: the file and key that hold it.
 
     Returns:
         The pattern.
@@ -89,16 +85,16 @@ def plain_pattern(pattern: object, where: str) -> str:
     return pattern
 
 
-_SHOWN = 3  # tensors named in a message; a file can hold thousands
+NAMES_SHOWN = 3  # in a message; a file can hold thousands of tensors
 
 
 def in_one_line(error: Exception) -> str:
-    """Give an error's type and message without line breaks; a KeyError alone says no more than the key."""
+    """Return an error's type and message in one line; a KeyError's message is only the key."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def first_few(names: Iterable[str]) -> str:
-    """Name the first few, and how many there are beyond them."""
+    """List the first few names, and how many more there are."""
     names = sorted(names)
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -25,7 +25,7 @@ Rows = Annotated[int, Field(ge=4)] | None
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
 Words = Annotated[list[str], Field(min_length=1)]
 Value = TypeVar("Value")
 
@@ -115,7 +115,7 @@ class LoraParams(Section):
     """Low-rank adapters, which learn in place of the layers they stand beside."""
 
     rank: int = _choice("of the adapters' matrices; 0: no LoRA, the layers themselves learn", ge=0, le=1024)
-    alpha: Positive = _choice("the adapters' output is scaled by alpha / rank")
+    alpha: PositiveFloat = _choice("the adapters' output is scaled by alpha / rank")
     dropout: Probability = _choice("of the adapters' input")
     modules: Literal["attention", "all"] | Words = _choice(
         "attention, all, or a list of layers by the last part of their names"
@@ -133,14 +133,14 @@ class TrainParams(Section):
     schedule: Literal["linear", "cosine", "constant"] = _choice("of the learning rate after the warm-up")
     warmup_fraction: Share = _choice("share of all steps")
     weight_decay: float = _choice("decoupled, of AdamW", ge=0, le=10)
-    max_gradient_norm: Positive = _choice("gradients are clipped to this norm")
+    max_gradient_norm: PositiveFloat = _choice("gradients are clipped to this norm")
     dropout: Probability | None = _choice("inside the backbone; empty (null) keeps what the backbone's config says")
     evaluations_per_epoch: Count = _choice("evaluations on the validation split per epoch")
     early_stopping_patience: Count = _choice("evaluations without a better one before training stops")
     best_by: Literal["log_loss", "accuracy"] = _choice(
         "the checkpoint kept: lowest validation log_loss, or highest accuracy"
     )
-    class_weights: Literal["none", "balanced"] | PerLabel[Positive] = _choice(
+    class_weights: Literal["none", "balanced"] | PerLabel[PositiveFloat] = _choice(
         "none, balanced, or a mapping such as {negative: 1, positive: 3}"
     )
     sampling: Literal["none", "oversample", "undersample"] = _choice(

@@ -1,4 +1,4 @@
-"""Draw the pictures of the report, from tables alone: no measure is computed here, and torch is not needed."""
+"""Draw the figures of the report from tables alone: no measure is computed here, and torch is not needed."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Points = Mapping[str, Sequence[Mapping[str, float]]]
 Columns = Mapping[str, Sequence[Any]]
 
 
-def save(figure: Figure, path: Path, dpi: int) -> None:
-    """Write a picture whose bytes depend on what it shows alone."""
+def save_figure(figure: Figure, path: Path, dpi: int) -> None:
+    """Write a figure whose bytes depend on its content alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi, metadata={"Software": None})
 
 
 def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure of that many panels side by side, in inches; without pyplot, which would keep a state."""
+    """Make a figure of panels side by side, in inches; without pyplot, which keeps global state."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, [figure.add_subplot(1, count, number + 1) for number in range(count)]
 
@@ -111,7 +111,6 @@ def training_curves(train: Columns, validation: Columns, best_step: int) -> Figu
 
 
 def _curve(axes: Axes, points: Points, x: str, y: str) -> None:
-    """Draw one line per model."""
     for model, rows in points.items():
         axes.plot([row[x] for row in rows], [row[y] for row in rows], color=COLOURS[model], label=NAMES[model])
     axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1.02))
@@ -119,7 +118,7 @@ def _curve(axes: Axes, points: Points, x: str, y: str) -> None:
 
 
 def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rate: float) -> Figure:
-    """Show both ranking curves of both models, with what chance would reach."""
+    """Show both ranking curves of both models, with chance level."""
     figure, [left, right] = _panels(2, 7.4, 3.5)
     left.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     right.axhline(positive_rate, color=INK, lw=0.8, ls=":")
@@ -131,7 +130,7 @@ def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rat
 
 
 def calibration(bins: Points) -> Figure:
-    """Show the observed share of positive reviews over the probability stated; a dot's area is its share of reviews."""
+    """Show the share of positive reviews over the predicted probability; a dot's area is its share of reviews."""
     figure, [axes] = _panels(1, 4.4, 3.6)
     axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
     for model, rows in bins.items():
@@ -143,7 +142,7 @@ def calibration(bins: Points) -> Figure:
             alpha=0.75,
         )
         axes.scatter([], [], color=COLOURS[model], label=NAMES[model])
-    axes.set(title="Calibration", xlabel="probability stated", ylabel="share positive")
+    axes.set(title="Calibration", xlabel="predicted probability", ylabel="share positive")
     axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
     axes.legend()
     return figure
@@ -164,18 +163,18 @@ def slice_accuracies(slices: Mapping[str, Mapping[str, float]], overall: float) 
     return figure
 
 
-def layer_changes(layers: Sequence[str], changes: Sequence[float], title: str) -> Figure:
-    """Show how far each layer has moved, the lowest layer on top.
+def weight_deltas_chart(layers: Sequence[str], deltas: Sequence[float], title: str) -> Figure:
+    """Show the relative weight delta of each layer, the lowest layer on top.
 
     Args:
-        layers: their names, from the embeddings upwards.
-        changes: norm of what was added over the norm before, one for each layer.
-        title: of the picture.
+        layers: names, from the embeddings upwards.
+        deltas: norm of the delta over the norm before, one per layer.
+        title: of the figure.
     """
     figure, [axes] = _panels(1, 7.4, 0.9 + 0.3 * max(len(layers), 1))
-    bars = axes.barh(list(layers), list(changes), color=AFTER)
+    bars = axes.barh(list(layers), list(deltas), color=AFTER)
     axes.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
-    axes.set(title=title, xlabel="norm of the change, relative to the norm before")
+    axes.set(title=title, xlabel="norm of the weight delta, relative to the norm before")
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
     axes.invert_yaxis()
@@ -184,22 +183,22 @@ def layer_changes(layers: Sequence[str], changes: Sequence[float], title: str) -
 
 
 def draw_one(figure: Callable[[], Figure], path: Path, dpi: int) -> None:
-    """Draw one picture in the style of all."""
+    """Draw one figure in the common style."""
     with mpl.rc_context(STYLE):
-        save(figure(), path, dpi)
+        save_figure(figure(), path, dpi)
 
 
 def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Path]:
-    """Draw every picture of the report.
+    """Draw every figure of the report.
 
     Args:
         tables: measures (metrics.json), scorers (the baselines' names as shown), confusion, roc, precision_recall and
             calibration by model, and the train and validation curves.
-        folder: where to.
+        folder: output folder.
         dpi: dots per inch.
 
     Returns:
-        Picture name to file.
+        Figure name to file.
     """
     measures = tables["measures"]
     makers: dict[str, Callable[[], Figure]] = {

@@ -1,4 +1,4 @@
-"""Write the report and the model card from metrics, tables and pictures."""
+"""Write the report and the model card from metrics, tables and figures."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ SCORERS = {  # key in metrics.json: baselines -> name
     "tfidf_lr": "TF-IDF, logistic regression",
     "nbsvm": "NB-SVM",
     "linear_probe": "linear probe on frozen features",
-    "zero_shot_plain": "label words, untuned",
-    "zero_shot_contextual": "label words, calibrated without content",
-    "zero_shot_pmi": "label words, mutual information",
+    "zero_shot_plain": "label words, zero-shot",
+    "zero_shot_contextual": "label words, contextual calibration",
+    "zero_shot_pmi": "label words, PMI",
     "untrained_head": "untrained head",
     "own_head": "the base model's own head, not fine-tuned",
 }
 
 
-def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Set the measures before and after fine-tuning side by side.
+def comparison_rows(before: Mapping[str, float], after: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Compare the measures before and after fine-tuning.
 
     Returns:
         For each measure: measure (its name), before, after, change (after minus before) and better.
@@ -63,16 +63,16 @@ def compare(before: Mapping[str, float], after: Mapping[str, float]) -> list[dic
 
 
 def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
-    """Show the before/after table on the terminal, and say where the report lies.
+    """Print the before/after table and the path of the report.
 
     Args:
         measures: the content of metrics.json.
-        report: the report's file.
+        report: path of the report.
     """
     table = Table("measure", title="Test split, before and after fine-tuning")
     for name in ("before", "after", "change"):
         table.add_column(name, justify="right")
-    for row in compare(measures["base"], measures["test"]):
+    for row in comparison_rows(measures["base"], measures["test"]):
         table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
     console = Console()
     console.print(table)
@@ -81,7 +81,7 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
 
 
 def render(template: Path, **content: Any) -> str:
-    """Fill a template; a name it asks for and does not get is an error."""
+    """Fill a template; a name that it uses and that is not given is an error."""
     environment = Environment(
         loader=FileSystemLoader(template.parent),
         autoescape=select_autoescape(["html"]),
@@ -97,6 +97,6 @@ def render(template: Path, **content: Any) -> str:
     return environment.get_template(template.name).render(**content)
 
 
-def embedded(picture: Path) -> str:
-    """Turn a PNG file into an address that carries the picture itself, so that a page needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+def data_url(figure: Path) -> str:
+    """Return a PNG file as a data URL, so that a page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(figure.read_bytes()).decode("ascii")

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from sentiment.report import figures
-from sentiment.report.figures import draw_all, save
+from sentiment.report.figures import draw_all, save_figure
 from tests.conftest import ROOT
 
 NAMES = {"before_after", "confusion", "training", "roc_precision_recall", "calibration", "slices"}
@@ -59,7 +59,7 @@ MAKERS: dict[str, Callable[[], Figure]] = {
     ),
     "calibration": lambda: figures.calibration(TABLES["calibration"]),
     "slice_accuracies": lambda: figures.slice_accuracies(MEASURES["slices"], 0.9),
-    "layer_changes": lambda: figures.layer_changes(["wte", "h.0", "h.1"], [0.1, 0.0, 2e-5], "Change"),
+    "weight_deltas_chart": lambda: figures.weight_deltas_chart(["wte", "h.0", "h.1"], [0.1, 0.0, 2e-5], "Change"),
     "slice_accuracies of none": lambda: figures.slice_accuracies({}, 0.9),
 }
 
@@ -81,14 +81,14 @@ def words(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_figure_drawn_twice_is_the_same_bytes(name: str, tmp_path: Path) -> None:
-    save(MAKERS[name](), tmp_path / "1.png", 60)
-    save(MAKERS[name](), tmp_path / "2.png", 60)
+    save_figure(MAKERS[name](), tmp_path / "1.png", 60)
+    save_figure(MAKERS[name](), tmp_path / "2.png", 60)
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
     assert b"IEND" in chunks((tmp_path / "1.png").read_bytes())
 
 
 def test_a_picture_holds_no_date_and_no_software_version(tmp_path: Path) -> None:
-    save(MAKERS["calibration"](), tmp_path / "p.png", 60)
+    save_figure(MAKERS["calibration"](), tmp_path / "p.png", 60)
     assert set(chunks((tmp_path / "p.png").read_bytes())) == {b"IHDR", b"pHYs", b"IDAT", b"IEND"}
 
 
@@ -129,7 +129,7 @@ def test_draw_all_works_without_slices(tmp_path: Path) -> None:
 
 def test_the_dots_per_inch_decide_the_size(tmp_path: Path) -> None:
     for dpi in (50, 100):
-        save(MAKERS["before_after"](), tmp_path / "p.png", dpi)
+        save_figure(MAKERS["before_after"](), tmp_path / "p.png", dpi)
         width, height = struct.unpack(">II", chunks((tmp_path / "p.png").read_bytes())[b"IHDR"][:8])
         assert (width, height) == (7.4 * dpi, 2.0 * dpi)
 

@@ -11,7 +11,7 @@ from jinja2 import DictLoader, UndefinedError
 
 from sentiment.pipeline.params import flatten
 from sentiment.report import pages
-from sentiment.report.pages import MEASURES, SCORERS, TEMPLATES, compare, embedded, print_comparison, render
+from sentiment.report.pages import MEASURES, SCORERS, TEMPLATES, comparison_rows, data_url, print_comparison, render
 
 BEFORE = {
     "accuracy": 0.5, "precision": 0.5, "recall": 0.75, "f1": 0.6, "mcc": 0.0, "roc_auc": 0.5, "pr_auc": 0.5,
@@ -22,9 +22,9 @@ AFTER = {**BEFORE, "accuracy": 0.875, "recall": 0.5, "log_loss": 0.25, "ece": 0.
 CONTENT: dict[str, Any] = {
     "model": "tiny",
     "data": "toy",
-    "model_facts": "tiny (local; licence: yours)",
-    "data_facts": "toy (local; licence: yours)",
-    "comparison": compare(BEFORE, AFTER),
+    "model_source": "tiny (local; licence: yours)",
+    "data_source": "toy (local; licence: yours)",
+    "comparison": comparison_rows(BEFORE, AFTER),
     "before": "untrained head",
     "scorers": SCORERS,
     "params": {"tokenize": {"max_length": 64}, "model": {"formulation": "head"}},
@@ -59,7 +59,7 @@ CONTENT: dict[str, Any] = {
 
 
 def test_each_measure_is_compared_and_its_direction_known() -> None:
-    rows = {row["measure"]: row for row in compare(BEFORE, AFTER)}
+    rows = {row["measure"]: row for row in comparison_rows(BEFORE, AFTER)}
     assert len(rows) == len(MEASURES) == 10
     assert rows["accuracy"] == {"measure": "accuracy", "before": 0.5, "after": 0.875, "change": 0.375, "better": True}
     assert rows["log loss"]["change"] == pytest.approx(-0.45)
@@ -70,13 +70,14 @@ def test_each_measure_is_compared_and_its_direction_known() -> None:
 
 def test_less_is_better_for_losses_alone() -> None:
     higher = {
-        row["measure"]: row["better"] for row in compare(dict.fromkeys(MEASURES, 0.1), dict.fromkeys(MEASURES, 1))
+        row["measure"]: row["better"]
+        for row in comparison_rows(dict.fromkeys(MEASURES, 0.1), dict.fromkeys(MEASURES, 1))
     }
     assert {name for name, better in higher.items() if not better} == {"log loss", "Brier score", "calibration error"}
 
 
 def test_a_measure_that_did_not_change_is_judged_alike_whatever_its_direction() -> None:
-    assert len({row["better"] for row in compare(BEFORE, BEFORE)}) == 1
+    assert len({row["better"] for row in comparison_rows(BEFORE, BEFORE)}) == 1
 
 
 def test_params_are_flattened_to_dotted_keys_in_their_order() -> None:
@@ -88,7 +89,7 @@ def test_params_are_flattened_to_dotted_keys_in_their_order() -> None:
     ("template", "names"),
     [
         ("report.html", "model data m comparison before scorers params choices splits worst pictures"),
-        ("model_card.md", "model data m comparison before scorers choices model_facts data_facts"),
+        ("model_card.md", "model data m comparison before scorers choices model_source data_source"),
     ],
 )
 def test_a_template_that_misses_a_name_is_an_error(template: str, names: str) -> None:
@@ -146,10 +147,10 @@ def test_a_choice_without_a_value_is_shown_as_in_params_yaml() -> None:
         assert "True" not in text
 
 
-def test_without_mistakes_and_slices_their_parts_are_left_out() -> None:
+def test_without_errors_and_slices_their_parts_are_left_out() -> None:
     content = {**CONTENT, "worst": [], "m": {**CONTENT["m"], "slices": {}}}
     page = render(TEMPLATES / "report.html", **content)
-    assert "mistakes" not in page
+    assert "Most confident errors" not in page
     assert "slice" not in page
     assert "| slice |" not in render(TEMPLATES / "model_card.md", **content)
     assert "| slice |" in render(TEMPLATES / "model_card.md", **CONTENT)
@@ -174,7 +175,7 @@ def test_only_html_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_embedded_picture_is_the_file_itself(tmp_path: Path) -> None:
     content = bytes(range(256))
     (tmp_path / "p.png").write_bytes(content)
-    head, _, payload = embedded(tmp_path / "p.png").partition(",")
+    head, _, payload = data_url(tmp_path / "p.png").partition(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(payload, validate=True) == content
 

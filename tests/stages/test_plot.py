@@ -166,7 +166,7 @@ def test_metrics_json_joins_the_numbers_of_all_stages(inputs: Path) -> None:
 def test_what_before_means_is_said(inputs: Path) -> None:
     plot.main()
     for name in ("report.html", "model_card.md"):
-        assert "label words, mutual information" in Path("reports", name).read_text(encoding="utf-8")
+        assert "label words, PMI" in Path("reports", name).read_text(encoding="utf-8")
 
 
 def test_metrics_json_holds_sorted_numbers_of_six_digits_and_nothing_else(inputs: Path) -> None:
@@ -204,7 +204,7 @@ def test_the_report_shows_before_and_after(inputs: Path) -> None:
     ):
         row = page.split(f"<td>{name}</td>")[1].split("</tr>")[0]
         assert re.findall(r">([+-]?[\d.]+)<", row) == [before, after, change]
-    for shown in ("30.6 % to 86.3 %", "56.2 %", "+12.5", "-25.0 to +50.0", "p = 0.69", "12 rows that stand in test"):
+    for shown in ("30.6 % to 86.3 %", "56.2 %", "+12.5", "-25.0 to +50.0", "p = 0.69", "12 rows also in test"):
         assert shown in page, shown
     card = Path("reports/model_card.md").read_text(encoding="utf-8")
     assert "| accuracy | 0.5000 | 0.6250 | +0.1250 |" in card
@@ -220,7 +220,7 @@ def test_what_saving_in_bf16_costs_is_told_where_it_was_done(inputs: Path) -> No
     assert json.loads(Path("metrics.json").read_text())["train"]["rounding"] == cost
     page, card = (Path("reports", name).read_text() for name in ("report.html", "model_card.md"))
     assert "accuracy from 87.6 % to\n87.4 %, log loss from 0.3457 to 0.3468." in page
-    assert "bfloat16: accuracy on validation 0.8744,\n0.8756 before rounding. Choices:" in card
+    assert "bfloat16: accuracy on validation 0.8744,\n0.8756 before rounding. Params:" in card
 
 
 def test_the_most_confident_mistake_stands_first_and_right_ones_nowhere(inputs: Path) -> None:
