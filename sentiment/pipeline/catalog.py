@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_entry(entry: Any, kind: str, where: str) -> list[str]:
+def entry_problems(entry: Any, kind: str, where: str) -> list[str]:
     """Find the keys that a catalog entry lacks.
 
     Args:
@@ -64,11 +64,11 @@ def check_entry(entry: Any, kind: str, where: str) -> list[str]:
     missing = [key for key in NEEDED[kind][source] if key not in entry]
     problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
     if "splits" in entry:
-        problems += check_splits(entry["splits"], f"{where}.splits")
-    return problems + (check_labels(entry["labels"], f"{where}.labels") if "labels" in entry else [])
+        problems += split_problems(entry["splits"], f"{where}.splits")
+    return problems + (label_problems(entry["labels"], f"{where}.labels") if "labels" in entry else [])
 
 
-def check_splits(splits: Any, where: str) -> list[str]:
+def split_problems(splits: Any, where: str) -> list[str]:
     """Find what is wrong with the file patterns of a catalog entry's splits; one line per problem."""
     if not isinstance(splits, Mapping):
         return [f"{where}: found {splits!r}, must be a mapping of splits to file patterns"]
@@ -81,7 +81,7 @@ def check_splits(splits: Any, where: str) -> list[str]:
     return problems
 
 
-def check_labels(labels: Any, where: str) -> list[str]:
+def label_problems(labels: Any, where: str) -> list[str]:
     """Find what is wrong with the label words of a catalog entry; one line per problem."""
     if not isinstance(labels, Mapping) or set(labels) != set(LABELS):
         return [f"{where}: found {labels!r}, must be {' and '.join(LABELS)}, each with a list of its words"]

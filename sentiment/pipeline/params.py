@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from sentiment.pipeline.catalog import check_entry, read_yaml
+from sentiment.pipeline.catalog import entry_problems, read_yaml
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.labels import LABELS
 from sentiment.pipeline.paths import CATALOG, PARAMS
@@ -200,13 +200,13 @@ def load_params() -> Params:
         InputError: lists every problem of the file.
     """
     content = read_yaml(PARAMS)
-    problems = check(content, read_yaml(CATALOG))
+    problems = params_problems(content, read_yaml(CATALOG))
     if problems:
         raise InputError(f"{PARAMS} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     return Params.model_validate(content)
 
 
-def check(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> list[str]:
+def params_problems(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> list[str]:
     """Find everything that is wrong with the params.
 
     Args:
@@ -224,7 +224,7 @@ def check(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> list[str]:
             options = allowed(name, known)
             problems.append(f"{part}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
         elif isinstance(name, str):
-            problems += check_entry(known[name], entries, f"{CATALOG}: {entries}.{name}")
+            problems += entry_problems(known[name], entries, f"{CATALOG}: {entries}.{name}")
     return problems
 
 
@@ -239,14 +239,14 @@ def problems_of(kind: type[BaseModel], content: Any) -> list[str]:
     except ValidationError as error:
         found: dict[str, list[ErrorDetails]] = {}
         for detail in error.errors():
-            found.setdefault(_key(content, detail), []).append(detail)
+            found.setdefault(_dotted_key(content, detail), []).append(detail)
         # each member of a union reports on its own; what stands deeper knows more
         deepest = [key for key in found if not any(other.startswith(f"{key}.") for other in found)]
         return [_explain(kind, key, found[key]) for key in sorted(deepest)]
     return []
 
 
-def _key(content: Any, detail: ErrorDetails) -> str:
+def _dotted_key(content: Any, detail: ErrorDetails) -> str:
     """Return the dotted key of a problem; pydantic names the members of unions in between, which are no keys."""
     last = str(detail["loc"][-1]) if detail["type"] in ("missing", "extra_forbidden") else None
     parts: list[str] = []
@@ -276,7 +276,7 @@ def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> st
     """Explain what is wrong with one value."""
     detail, path = details[0], key.split(".")
     if detail["type"] == "missing":
-        return f"{key}: missing, must be given ({_field(kind, path).description})"
+        return f"{key}: missing, must be given ({_described(kind, path).description})"
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such key, {allowed(path[-1], _model(kind, path[:-1]).model_fields)}"
     found = json.dumps(detail["input"], default=str, ensure_ascii=False)
@@ -309,7 +309,7 @@ def _model(kind: type[BaseModel], path: list[str]) -> type[BaseModel]:
     return kind
 
 
-def _field(kind: type[BaseModel], path: list[str]) -> Any:
+def _described(kind: type[BaseModel], path: list[str]) -> Any:
     """Return the description of a param."""
     return _model(kind, path[:-1]).model_fields[path[-1]]
 

@@ -14,7 +14,7 @@ from sentiment.builtin.grammar import Mix, generate
 from sentiment.cli import recipes
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import check, flatten, load_params
+from sentiment.pipeline.params import flatten, load_params, params_problems
 from tests.conftest import ROOT, run_stages
 from tests.engine.test_heads import asked_of
 
@@ -79,7 +79,7 @@ def test_unknown_recipes_and_choices_are_refused(workspace: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_passes_the_check(name: str, workspace: Path, change: Callable[..., None]) -> None:
     change("params.yaml", **recipes.resolve(name))
-    assert check(read_yaml(Path("params.yaml")), read_yaml(ROOT / "catalog.yaml")) == []
+    assert params_problems(read_yaml(Path("params.yaml")), read_yaml(ROOT / "catalog.yaml")) == []
 
 
 FAMILY = {"gpt2-mini": "gpt2", "gpt2": "gpt2", "distilbert": "distilbert", "bert": "bert", "roberta": "roberta"}

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sentiment.cli import choices
 from sentiment.pipeline.catalog import catalog_entry, read_yaml
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import TrainParams, check, fields, load_params
+from sentiment.pipeline.params import TrainParams, fields, load_params, params_problems
 from tests.conftest import ROOT
 
 Change = Callable[..., None]
@@ -35,7 +35,7 @@ def problems(**changes: Any) -> list[str]:
         for parent in parents:
             place = place[parent]
         place[last] = value
-    return check(params, CATALOG)
+    return params_problems(params, CATALOG)
 
 
 def test_the_committed_params_are_accepted_and_read_as_written(workspace: Path) -> None:
@@ -160,7 +160,7 @@ def test_scientific_notation_as_dvc_writes_it_is_a_number(workspace: Path) -> No
 
 def test_a_missing_section_is_told_with_what_it_is_for(workspace: Path) -> None:
     params = {key: value for key, value in COMMITTED.items() if key != "base"}
-    (line,) = check(params, CATALOG)
+    (line,) = params_problems(params, CATALOG)
     assert re.fullmatch(r"base: missing, must be given \(.+\)", line)
 
 
@@ -255,9 +255,9 @@ def test_every_hub_entry_is_pinned_and_every_entry_names_its_licence(workspace: 
 def test_a_slip_in_the_chosen_catalog_entry_is_told_and_one_in_another_is_not(change_entry: Any, words: str) -> None:
     changed = {key: value for key, value in {**CATALOG["datasets"]["sst2"], **change_entry}.items() if value}
     catalog = {**CATALOG, "datasets": {**CATALOG["datasets"], "sst2": changed}}
-    (line,) = check({**COMMITTED, "data": {"name": "sst2"}}, catalog)
+    (line,) = params_problems({**COMMITTED, "data": {"name": "sst2"}}, catalog)
     assert words in line
-    assert check(COMMITTED, catalog) == []
+    assert params_problems(COMMITTED, catalog) == []
 
 
 @pytest.mark.parametrize("splits", ["../../*", "/etc/*", "a/../b", "", None])
