@@ -51,7 +51,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Measure training steps once, alone or beside another job; the round is run in a process of its own.
 
     Args:
-        request: what `training.measure` is asked, and busy, waiting (OMP_WAIT_POLICY) and small.
+        request: the request of `training.measure`, and busy, waiting (OMP_WAIT_POLICY) and small.
     """
     setting = {key: value for key, value in request.items() if key not in ("busy", "waiting", "small")}
     before = os.environ.get("OMP_WAIT_POLICY")
@@ -65,7 +65,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure one thread, and as many as asked for, in both ways of waiting."""
+    """Measure one thread, and as many threads as requested, under both wait policies."""
     commands = parser(__doc__ or "", rounds=3)
     commands.add_argument("--steps", type=int, default=5, help="steps measured in each round")
     commands.add_argument("--batch-size", type=int, default=8, help="reviews per step")

@@ -148,7 +148,7 @@ def check_device(device: str) -> None:
     """Refuse a GPU that is not there, or that does not compute in bf16.
 
     Raises:
-        InputError: says what is allowed.
+        InputError: lists what is allowed.
     """
     import torch
 

@@ -38,7 +38,7 @@ Measure = Callable[[dict[str, Any]], Result]
 
 
 def parser(description: str, rounds: int) -> argparse.ArgumentParser:
-    """Make a command line with what every benchmark is told."""
+    """Make a parser with the options that all benchmarks share."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     made.add_argument("--name", default="local", help="of the result file")
     made.add_argument("--out", type=Path, default=RESULTS, help="folder of the result file")
@@ -92,7 +92,7 @@ def run_here(measure: Measure, request: Mapping[str, Any]) -> Result:
 def interleave(
     measure: Measure, requests: Mapping[str, Mapping[str, Any]], rounds: int, small: bool
 ) -> dict[str, list[Result]]:
-    """Measure everything in turn, as often as asked for.
+    """Measure everything in interleaved rounds.
 
     Args:
         measure: a function at a module's top level; its request gains the key `round`.

@@ -94,7 +94,7 @@ MEASURED = {
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure one of MEASURED once, on as many texts as asked for.
+    """Measure one of MEASURED once, on the requested number of texts.
 
     Returns:
         `meter`'s values, rows and tokens per second, the process's peak in GB with the texts in it.

@@ -87,7 +87,7 @@ REFERENCE = "pipeline, one by one"
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure a variant once, on texts that the round draws; loading the model counts, a first call does not.
+    """Measure a variant once, on texts sampled by the round; loading the model counts, a first call does not.
 
     Args:
         request: variant, work, model, sets (names of the texts), rows (of each), threads, round.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a child is asked to measure.
+    """What a child process measures.
 
     Attributes:
         variant: a key of VARIANTS.
@@ -41,7 +41,7 @@ class Setting:
         steps: steps measured; each reads other reviews.
         batch_size: reviews per step.
         threads: CPU threads.
-        round: the number of the round, which draws the reviews.
+        round: the number of the round, which seeds the sample of reviews.
         device: cpu or cuda.
         warm_up: steps before those measured, at most as many.
     """
@@ -79,7 +79,7 @@ class Variant:
 
 
 def stock(setting: Setting, rows: Rows, model: Any, collate: Any, bf16: bool = False) -> Trainer:
-    """Make transformers' own Trainer, its settings as they are, but for bf16 where asked for."""
+    """Make transformers' own Trainer, its settings as they are, except for bf16 on request."""
     from datasets import Dataset
     from transformers import Trainer, TrainingArguments
 
@@ -133,7 +133,7 @@ def stock_head(padding: bool | str, keep_pages: bool = False, bf16: bool = False
     Args:
         padding: max_length pads to the fixed length, True to the longest of a batch.
         keep_pages: with our allocator's settings, all else as it comes.
-        bf16: whether the Trainer is told to compute in bf16.
+        bf16: whether the Trainer computes in bf16.
     """
 
     def build(setting: Setting, rows: Rows, every: Rows, stack: ExitStack) -> Trainer:
@@ -299,7 +299,7 @@ def product_peak(
 
 
 def finish(device: str) -> None:
-    """Wait until a device has done what it was told; a CPU always has."""
+    """Wait until a device has finished its queue; a CPU has none."""
     import torch
 
     if device == "cuda":

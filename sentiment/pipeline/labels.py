@@ -1,4 +1,4 @@
-"""The names of labels, splits and a model's facts, the same in code, tables and models."""
+"""The names of labels, splits and the manifest, the same in code, tables and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where everything lies, relative to the repository root; dvc.yaml declares the same places."""
+"""All paths, relative to the repository root; dvc.yaml declares the same ones."""
 
 from __future__ import annotations
 
