@@ -66,8 +66,8 @@ def by_us(folder: str, texts: list[str]) -> list[float]:
     from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(folder))
-    model, formulation = heads.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
-    ids = [row for chunk in encode(tokenizer, texts, material.reading(MAX_LENGTH), None) for row in chunk.ids]
+    model, formulation = heads.load(Path(folder), tokenizer, material.manifest(MAX_LENGTH), seed=0)
+    ids = [row for chunk in encode(tokenizer, texts, material.manifest(MAX_LENGTH), None) for row in chunk.ids]
     return positive(score(model, formulation, ids, load_params().evaluate.batch_size, "cpu"))
 
 

@@ -20,6 +20,7 @@ from sklearn.metrics import log_loss
 from sentiment.backbones import loading
 from sentiment.backbones.torch_setup import set_up_torch
 from sentiment.checkpoints.blocks import held_tensors
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.engine.heads import Features, Head, LabelWords
 from sentiment.engine.probability import probabilities
@@ -27,9 +28,9 @@ from sentiment.engine.scoring import score
 from sentiment.evaluation import baselines, metrics
 from sentiment.evaluation.deltas import layer_changes
 from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logits
-from sentiment.pipeline.artifacts import read_json, read_parquet, write_csv, write_json, write_parquet
+from sentiment.pipeline.artifacts import read_parquet, write_csv, write_json, write_parquet
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.labels import FACTS, LABELS, SPLITS
+from sentiment.pipeline.labels import LABELS, SPLITS
 from sentiment.pipeline.params import EvaluateParams, load_params
 from sentiment.pipeline.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
 from sentiment.pipeline.progress import say, timed
@@ -41,30 +42,30 @@ Ids = list[list[int]]  # token ids of each review
 Positive = np.ndarray  # probability of the positive label for each review, [reviews]
 
 
-def encode_as(facts: dict[str, Any], tokenizer: Any, texts: list[str]) -> tuple[Ids, float]:
+def encode_as(manifest: Manifest, tokenizer: Any, texts: list[str]) -> tuple[Ids, float]:
     """Encode texts as the fine-tuned model's sentiment.json says.
 
     Returns:
         Token ids of each text, and the share of texts that were cut.
     """
-    chunks = list(encode(tokenizer, texts, facts, prompt_of(tokenizer, facts)))
+    chunks = list(encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest)))
     ids = [row for chunk in chunks for row in chunk.ids]
     return ids, float(np.mean([cut for chunk in chunks for cut in chunk.truncated]))
 
 
-def predict(facts: dict[str, Any], splits: list[Ids], params: EvaluateParams, device: str, seed: int) -> list[Positive]:
+def predict(manifest: Manifest, splits: list[Ids], params: EvaluateParams, device: str, seed: int) -> list[Positive]:
     """Load the fine-tuned model once, and compute the probability of the positive label for each split's rows."""
-    model, formulation = heads.load(FINETUNED, load_tokenizer(FINETUNED), facts, seed)
+    model, formulation = heads.load(FINETUNED, load_tokenizer(FINETUNED), manifest, seed)
     return [probabilities(score(model, formulation, ids, params.batch_size, device)) for ids in splits]
 
 
 def zero_shot(
-    facts: dict[str, Any], texts: dict[str, list[str]], params: EvaluateParams, device: str, seed: int
+    manifest: Manifest, texts: dict[str, list[str]], params: EvaluateParams, device: str, seed: int
 ) -> dict[str, dict[str, Positive]]:
     """Ask the base model by its label words, plainly and calibrated.
 
     Args:
-        facts: what sentiment.json says; a model fine-tuned by its head is asked as well, where it can be.
+        manifest: of the fine-tuned model; one with a head is scored by label words as well, where it can be.
         texts: split to texts.
         params: the stage's params.
         device: cpu, cuda or mps.
@@ -73,20 +74,20 @@ def zero_shot(
     Returns:
         Method to split to probabilities; empty where a headed model has no words to answer with.
     """
-    asked = {**facts, "formulation": "label_words"}
+    by_words = manifest.model_copy(update={"formulation": "label_words"})
     tokenizer = load_tokenizer(BASE)
     try:
-        model, formulation = heads.load(BASE, tokenizer, asked, seed)
+        model, formulation = heads.load(BASE, tokenizer, by_words, seed)
         encoded = {
-            name: encode_as(asked, tokenizer, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()
+            name: encode_as(by_words, tokenizer, rows)[0] for name, rows in {**texts, "": list(CONTENT_FREE)}.items()
         }
     except InputError as error:
-        if facts["formulation"] == "label_words":
+        if not manifest.has_head:
             raise
         say(f"  no zero-shot score: {error}")
         return {}
     assert isinstance(formulation, LabelWords)
-    sizes = [len(facts["label_words"][label]) for label in LABELS]
+    sizes = [len(manifest.label_words[label]) for label in LABELS]
     logits = {n: score(model, formulation.apart(), ids, params.batch_size, device) for n, ids in encoded.items()}
     answers = {split: zero_shot_logits(logits[split], logits[""], sizes) for split in texts}
     return {method: {split: probabilities(answers[split][method]) for split in texts} for method in METHODS}
@@ -138,13 +139,13 @@ def bag_of_words(splits: dict[str, pd.DataFrame], labels: dict[str, np.ndarray])
     }
 
 
-def validation_measures(positive: np.ndarray, labels: np.ndarray, facts: dict[str, Any]) -> dict[str, float]:
+def validation_measures(positive: np.ndarray, labels: np.ndarray, manifest: Manifest) -> dict[str, float]:
     """Measure the fine-tuned model on validation, and repeat what sentiment.json states."""
     return {
         "accuracy": float(((positive > 0.5) == (labels == 1)).mean()),
         "log_loss": float(log_loss(labels, positive, labels=[0, 1])),
-        "temperature": facts["temperature"],
-        "threshold": facts["threshold"],
+        "temperature": manifest.temperature,
+        "threshold": manifest.threshold,
     }
 
 
@@ -206,17 +207,17 @@ def main() -> None:
     splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
     labels = {split: rows["label"].to_numpy() for split, rows in splits.items()}
     test, truth = splits["test"], labels["test"]
-    facts = read_json(FINETUNED / FACTS)
+    manifest = Manifest.read(FINETUNED)
     ids = {split: load_from_disk(TOKENIZED / split)["input_ids"][: len(splits[split])] for split in SPLITS[:2]}
-    ids["test"], truncated_share = encode_as(facts, load_tokenizer(FINETUNED), test["text"].tolist())
+    ids["test"], truncated_share = encode_as(manifest, load_tokenizer(FINETUNED), test["text"].tolist())
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {FINETUNED}"):
-        stated, after = predict(facts, [ids["validation"], ids["test"]], params, device, seed)
+        stated, after = predict(manifest, [ids["validation"], ids["test"]], params, device, seed)
     with timed(f"scoring {len(ids['validation']) + len(test)} reviews with {BASE}, untuned"):
         texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
-        untuned = zero_shot(facts, texts, params, device, seed)
+        untuned = zero_shot(manifest, texts, params, device, seed)
         base = loading.load_classifier(BASE, load_tokenizer(BASE), seed)
         head = "untrained_head" if loading.drawn_head(base, held_tensors(BASE)) else "own_head"
-        headed = {head: head_before(base, ids, params, device)} if facts["formulation"] == "head" else {}
+        headed = {head: head_before(base, ids, params, device)} if manifest.has_head else {}
     with timed(f"probing the features of {BASE}"):
         probed = probe(base, ids, labels, params, device)
     with timed("fitting the baselines"):
@@ -231,7 +232,7 @@ def main() -> None:
         "base": metrics.measure(truth, positive["base"], params.calibration_bins),
         "baselines": {name: baselines.measure_baseline(truth, values) for name, values in floor.items()},
         "gain": metrics.gain(truth, positive["base"], after, params.bootstrap_samples, seed),
-        "validation": validation_measures(stated, labels["validation"], facts),
+        "validation": validation_measures(stated, labels["validation"], manifest),
         "slices": metrics.slices(test["tags"].tolist(), (after > 0.5) == (truth == 1)),
         "data": {"truncated_share": {"test": truncated_share}},
     }

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from sentiment.checkpoints.manifest import Manifest
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parent.parent
@@ -31,9 +33,17 @@ TEXTS = [
 ]
 
 
-def reading(max_length: int, side: str = "right", lowercase: bool = False) -> dict[str, object]:
-    """How texts are read, as sentiment.json says it."""
-    return {"max_length": max_length, "truncation_side": side, "lowercase": lowercase}
+def manifest(**stated: Any) -> Manifest:
+    """A manifest of a model with a head, unchecked, with what is stated in place of the usual."""
+    reading = {"max_length": 60, "truncation_side": "right", "lowercase": False, "prompt": "{review} It was"}
+    words = {"negative": ["bad"], "positive": ["good"]}
+    rest = {"formulation": "head", "temperature": 1.0, "threshold": 0.5, "sha256": {}}
+    return Manifest.model_construct(**{**reading, "label_words": words, **rest, **stated})
+
+
+def reading(max_length: int, side: str = "right", lowercase: bool = False) -> Manifest:
+    """A manifest that says how texts are read."""
+    return manifest(max_length=max_length, truncation_side=side, lowercase=lowercase)
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
@@ -41,12 +42,10 @@ def check_output(output: Path) -> None:
 
 def _own_files(folder: Path) -> set[str]:
     """Name the files that an earlier export has written into a folder; none where it was no export."""
-    from sentiment.checkpoints.manifest import read_facts
-
-    if not (folder / FACTS).is_file():
+    if not (folder / MANIFEST).is_file():
         return set()
-    facts = read_facts(folder)
-    return {*facts["sha256"], FACTS, REPORT} if KEY in facts else set()
+    manifest = Manifest.read(folder)
+    return {*manifest.sha256, MANIFEST, REPORT} if KEY in (manifest.model_extra or ()) else set()
 
 
 def write(predictor: Predictor, folder: Path, int8: bool) -> None:
@@ -57,17 +56,15 @@ def write(predictor: Predictor, folder: Path, int8: bool) -> None:
         folder: a new folder.
         int8: whether int8 weights are wanted too.
     """
-    from sentiment.checkpoints.manifest import digests
     from sentiment.export.graph import OPSET, write_fp32, write_int8
-    from sentiment.pipeline.artifacts import write_json
 
     folder.mkdir()
     write_fp32(predictor.model, predictor.formulation, folder / FP32)
     if int8:
         write_int8(folder / FP32, folder / INT8)
     predictor.tokenizer.save_pretrained(folder)
-    made = {KEY: {"opset": OPSET, "source": predictor.revision}, "sha256": digests(folder, leave_out=FACTS)}
-    write_json(folder / FACTS, {**predictor.facts, **made})
+    source = {"opset": OPSET, "source": predictor.revision}
+    predictor.manifest.model_copy(update={KEY: source}).write(folder)
 
 
 def compare(predictor: Predictor, folder: Path, texts: Sequence[str], labels: Sequence[int] | None) -> dict[str, Any]:
@@ -84,7 +81,7 @@ def compare(predictor: Predictor, folder: Path, texts: Sequence[str], labels: Se
     files = {name: folder / file for name, file in {"fp32": FP32, "int8": INT8}.items() if (folder / file).is_file()}
     threads = torch.get_num_threads()
     scorers = {"torch": own_scorer(predictor), **{name: open_onnx(file, threads) for name, file in files.items()}}
-    models = measure(scorers, predictor.encode(texts), labels, predictor.facts)
+    models = measure(scorers, predictor.encode(texts), labels, predictor.manifest)
     bytes_of = {name: file.stat().st_size for name, file in files.items()}
     sizes = {"torch": 4 * predictor.model.num_parameters(), **bytes_of}
     measured = {name: {**measures, "megabytes": sizes[name] / 1e6} for name, measures in models.items()}

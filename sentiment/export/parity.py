@@ -2,10 +2,10 @@
 
 `open_onnx` is all that it takes to ask an exported folder:
 
-    tokenizer, facts = load_tokenizer(folder), read_facts(folder)
-    [encoded] = encode(tokenizer, texts, facts, prompt_of(tokenizer, facts))
+    tokenizer, manifest = load_tokenizer(folder), Manifest.read(folder)
+    [encoded] = encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest))
     logits = open_onnx(folder / "model.onnx", threads=1)(encoded.ids, 32)
-    positive = probabilities(logits, facts["temperature"])
+    positive = probabilities(logits, manifest.temperature)
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine.batches import pad
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import batches, score
@@ -64,7 +65,7 @@ def own_scorer(predictor: Predictor) -> Scorer:
 
 
 def measure(
-    scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, facts: Mapping[str, Any]
+    scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, manifest: Manifest
 ) -> dict[str, dict[str, float]]:
     """Compare the answers of several forms of a model, and take their times.
 
@@ -72,15 +73,15 @@ def measure(
         scorers: name to form; the first is the one that the others are compared with.
         ids: token ids of the texts.
         labels: their true labels' numbers; None where they are not known.
-        facts: the model's temperature and threshold.
+        manifest: the model's, with temperature and threshold.
 
     Returns:
         Name to measures: those of `compare` and `speed`.
     """
-    positive = {name: probabilities(ask(ids, BATCH), facts["temperature"]) for name, ask in scorers.items()}
+    positive = {name: probabilities(ask(ids, BATCH), manifest.temperature) for name, ask in scorers.items()}
     own = next(iter(positive.values()))
     return {
-        name: {**compare(own, stated, facts["threshold"], labels), **speed(scorers[name], ids)}
+        name: {**compare(own, stated, manifest.threshold, labels), **speed(scorers[name], ids)}
         for name, stated in positive.items()
     }
 

@@ -6,14 +6,14 @@ evaluate would write for the same text, whatever texts stand beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from sentiment.checkpoints.manifest import check_files, content_revision, read_facts
+from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
@@ -69,7 +69,7 @@ class Predictor:
         model: the fine-tuned model.
         formulation: how it is asked.
         tokenizer: its tokenizer.
-        facts: what its sentiment.json says.
+        manifest: what its sentiment.json says.
         revision: the git commit it was taken from, or `sha256:...` over its files.
         device: cpu, cuda or mps.
         batch_size: texts scored at once; changes the speed, and no prediction by more than rounding.
@@ -78,7 +78,7 @@ class Predictor:
     model: PreTrainedModel
     formulation: Formulation
     tokenizer: PreTrainedTokenizerFast
-    facts: Mapping[str, Any]
+    manifest: Manifest
     revision: str
     device: str = "cpu"
     batch_size: int = BATCH_SIZE
@@ -113,12 +113,12 @@ class Predictor:
             fetched = fetching.fetch_model(str(folder), rev, repo, remote)
             folder, revision = fetched.folder, fetched.commit
         folder = Path(folder)
-        facts = read_facts(folder)
-        check_files(folder, facts)
+        manifest = Manifest.read(folder)
+        manifest.check_files(folder)
         tokenizer = load_tokenizer(folder)
         with torch.random.fork_rng(devices=[]):  # loading seeds torch, which is the caller's own affair
-            model, formulation = heads.load(folder, tokenizer, facts, seed=0)
-        return cls(model, formulation, tokenizer, facts, revision or content_revision(folder), device, batch_size)
+            model, formulation = heads.load(folder, tokenizer, manifest, seed=0)
+        return cls(model, formulation, tokenizer, manifest, revision or content_revision(folder), device, batch_size)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict for texts, in their order.
@@ -145,7 +145,7 @@ class Predictor:
             for number, text in enumerate(chunk, start + 1):
                 check_text(number, text)
             for positive in self._positive(chunk):
-                yield decide(positive, self.facts["threshold"], self.facts["abstain_below"])
+                yield decide(positive, self.manifest.threshold, self.manifest.abstain_below)
             start += len(chunk)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -154,8 +154,8 @@ class Predictor:
         Raises:
             InputError: names the first text that has none.
         """
-        prompt = prompt_of(self.tokenizer, self.facts)
-        ids = [row for part in encode(self.tokenizer, texts, self.facts, prompt) for row in part.ids]
+        prompt = prompt_of(self.tokenizer, self.manifest)
+        ids = [row for part in encode(self.tokenizer, texts, self.manifest, prompt) for row in part.ids]
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")
@@ -164,7 +164,7 @@ class Predictor:
     def _positive(self, texts: list[str]) -> list[float]:
         """Compute the probability of the positive label for each text."""
         logits = score(self.model, self.formulation, self.encode(texts), self.batch_size, self.device)
-        positive: list[float] = probabilities(logits, self.facts["temperature"]).tolist()
+        positive: list[float] = probabilities(logits, self.manifest.temperature).tolist()
         return positive
 
 

@@ -1,7 +1,7 @@
-"""The names of labels, splits and a model's facts, the same in code, tables and models."""
+"""The names of labels, splits and the manifest, the same in code, tables and models."""
 
 from __future__ import annotations
 
 LABELS = ("negative", "positive")  # in the order of their numbers 0 and 1
 SPLITS = ("train", "validation", "test")
-FACTS = "sentiment.json"  # beside a model: how it reads texts and answers, and what its files must hash to
+MANIFEST = "sentiment.json"  # beside a model: how it reads texts and answers, and what its files must hash to

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sentiment.checkpoints.manifest import differing, read_facts
+from sentiment.checkpoints.manifest import Manifest, no_manifest
 from sentiment.pipeline.errors import InputError, allowed, plain_name
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 from sentiment.pipeline.progress import say
 from sentiment.registry.revisions import remotes
 
@@ -60,9 +60,9 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
     with _opened(repo, rev, remote) as files:
         path = Path(folder).as_posix().strip("/")
         target = cache_folder() / _key(files, path, rev)
-        names = _incomplete(target) if (target / FACTS).is_file() else _listing(files, path)
+        names = _incomplete(target) if (target / MANIFEST).is_file() else _listing(files, path)
         missing = [name for name in names if not (target / name).is_file()]
-        wanted = sorted(missing, key=lambda name: (name == FACTS, name))
+        wanted = sorted(missing, key=lambda name: (name == MANIFEST, name))
         if wanted:
             say(f"fetching {len(wanted)} file(s) of {path} into {target}")
         for name in wanted:
@@ -72,7 +72,7 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
 
 def _incomplete(target: Path) -> list[str]:
     """Take damaged files out of a folder of the cache, and name all that it should have and has not."""
-    wrong = differing(target, read_facts(target))
+    wrong = Manifest.read(target).differing(target)
     for name in wrong:
         (target / name).unlink(missing_ok=True)
     return [name for name, problem in wrong.items() if problem != "not listed"]
@@ -130,19 +130,19 @@ def _key(files: Any, path: str, rev: str | None) -> str:
         raise InputError(f"{path}: a file in the revision {rev or 'HEAD'}, must be a model folder")
     if found:
         return plain_name(found.removesuffix(".dir"), f"{path}: the md5 that DVC's files of the revision give")
-    return hashlib.sha256(_facts_of(files, path)).hexdigest()
+    return hashlib.sha256(_manifest_of(files, path)).hexdigest()
 
 
-def _facts_of(files: Any, path: str) -> bytes:
+def _manifest_of(files: Any, path: str) -> bytes:
     """Read the sentiment.json of a folder of a revision.
 
     Raises:
         InputError: it has none.
     """
     try:
-        content: bytes = files.read_bytes(f"{path}/{FACTS}")
+        content: bytes = files.read_bytes(f"{path}/{MANIFEST}")
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked") from error
+        raise no_manifest(path) from error
     return content
 
 
@@ -155,8 +155,8 @@ def _listing(files: Any, path: str) -> list[str]:
     entries = files.ls(path, detail=True)
     found = [PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"]
     names = [plain_name(name, f"{path}: the list of its files in the revision") for name in found]
-    if FACTS not in names:
-        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked")
+    if MANIFEST not in names:
+        raise no_manifest(path)
     return names
 
 

@@ -1,10 +1,11 @@
-"""Prompts and label words: how a language model is asked, and with which tokens it may answer."""
+"""Prompts and label words: what stands around a review, and with which tokens a language model may answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.tokens.encoding import MASK, Prompt, continuation
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def prompt_of(tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any]) -> Prompt | None:
-    """Give the prompt that the texts are put into: none for a head."""
-    return None if facts["formulation"] == "head" else read_prompt(tokenizer, facts["prompt"])
+def prompt_of(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> Prompt | None:
+    """Return the prompt that the texts are put into: none for a head."""
+    return None if manifest.has_head else read_prompt(tokenizer, manifest.prompt)
 
 
 def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:

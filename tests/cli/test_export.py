@@ -17,7 +17,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from sentiment.checkpoints.manifest import read_facts
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.cli import export as export_module
 from sentiment.cli.export import PACKAGES, add_options, read_texts
 from sentiment.engine.probability import probabilities
@@ -25,7 +25,7 @@ from sentiment.export import graph
 from sentiment.export.folder import FP32, INT8, REPORT
 from sentiment.export.parity import open_onnx
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
@@ -77,12 +77,12 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_the_folder_is_self_contained_and_its_report_is_right(folder: Path, exported: Path) -> None:
     """It is asked as sentiment/export/parity.py says; the reference is transformers, one text at a time."""
     output = exported
-    assert set(content(output)) == {FP32, INT8, REPORT, FACTS, "tokenizer.json", "tokenizer_config.json"}
+    assert set(content(output)) == {FP32, INT8, REPORT, MANIFEST, "tokenizer.json", "tokenizer_config.json"}
     assert (output / INT8).stat().st_size < (output / FP32).stat().st_size
-    tokenizer, facts = load_tokenizer(output), read_facts(output)
-    [encoded] = encode(tokenizer, TEXTS, facts, prompt_of(tokenizer, facts))
+    tokenizer, stated = load_tokenizer(output), Manifest.read(output)
+    [encoded] = encode(tokenizer, TEXTS, stated, prompt_of(tokenizer, stated))
     found = {
-        name: probabilities(open_onnx(output / file, threads=1)(encoded.ids, 32), facts["temperature"])
+        name: probabilities(open_onnx(output / file, threads=1)(encoded.ids, 32), stated.temperature)
         for name, file in {"fp32": FP32, "int8": INT8}.items()
     }
     own = []
@@ -107,14 +107,14 @@ def test_the_folder_is_self_contained_and_its_report_is_right(folder: Path, expo
     assert np.abs(found["fp32"] - own).max() < 1e-5
 
 
-def test_facts_go_along_with_hashes_and_source(folder: Path, exported: Path) -> None:
+def test_the_manifest_goes_along_with_hashes_and_source(folder: Path, exported: Path) -> None:
     output = exported
-    written, before = json.loads((output / FACTS).read_text()), read_facts(folder)
+    written, before = json.loads((output / MANIFEST).read_text()), Manifest.read(folder)
     files = content(output)
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name not in (FACTS, REPORT)}
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name not in (MANIFEST, REPORT)}
     [opset] = onnx.load(output / FP32).opset_import
-    source = f"sha256:{hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()}"
-    assert written == {**before, "sha256": hashes, "onnx": {"opset": opset.version, "source": source}}
+    source = f"sha256:{hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()}"
+    assert written == {**before.model_dump(), "sha256": hashes, "onnx": {"opset": opset.version, "source": source}}
     assert files["tokenizer.json"] == (folder / "tokenizer.json").read_bytes()
 
 
@@ -125,11 +125,11 @@ def test_the_same_export_gives_the_same_bytes_and_takes_the_place_of_the_last(
     output = export("--limit", "2")
     second = content(output)
     assert set(first) - set(second) == {INT8}
-    assert {name for name in second if second[name] != first[name]} == {REPORT, FACTS}
+    assert {name for name in second if second[name] != first[name]} == {REPORT, MANIFEST}
     assert json.loads(second[REPORT])["texts"] == 2
     shown = capsys.readouterr()
     assert "│ fp32 " in shown.out
-    assert f"{output}: {FP32}, {REPORT}, {FACTS}, tokenizer.json" in shown.err
+    assert f"{output}: {FP32}, {REPORT}, {MANIFEST}, tokenizer.json" in shown.err
 
 
 def test_a_broken_export_is_refused_and_leaves_what_was_there(

@@ -11,8 +11,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, compare, measure, open_onnx, speed
+from tests.conftest import manifest
 
-FACTS = {"temperature": 2.0, "threshold": 0.6}
+MANIFEST = manifest(temperature=2.0, threshold=0.6)
 
 
 def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
@@ -31,7 +32,7 @@ def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
 
 def test_probabilities_are_those_of_the_temperature() -> None:
     first, second = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    found = measure({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], FACTS)
+    found = measure({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], MANIFEST)
     own, other = (1 / (1 + np.exp(-margin / 2)) for margin in (2.0, 1.0))
     assert found["other"]["max_difference"] == pytest.approx(own - other)
     assert found["other"]["mean_difference"] == pytest.approx((own - other) / 2)

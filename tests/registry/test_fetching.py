@@ -214,8 +214,8 @@ def test_a_repository_cannot_reach_beyond_its_folder_of_the_cache(registry: Regi
 
     def change(folder: Path) -> None:
         path = folder / MODEL / "sentiment.json"
-        facts = json.loads(path.read_text())
-        path.write_text(json.dumps({**facts, "sha256": {**facts["sha256"], "../victim.txt": "0" * 64}}))
+        stated = json.loads(path.read_text())
+        path.write_text(json.dumps({**stated, "sha256": {**stated["sha256"], "../victim.txt": "0" * 64}}))
         (folder / "models/victim.txt").write_text("theirs")
         registry.run("dvc", "add", "-q", MODEL)
 
