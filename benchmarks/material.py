@@ -18,8 +18,7 @@ from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.reviews.cleaning import without_breaks
-from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.prompts import encode_all
 
 PROMPT, WORDS = "{review} Overall it was", {"negative": ["bad"], "positive": ["good"]}
 SHORT, LONG = 128, 512  # tokens: the lengths that recipes pad to
@@ -136,9 +135,7 @@ def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str
     tokenizer, longest = load_tokenizer(folder), min(LONG, max_positions(load_config(folder)))
 
     def ids(limit: int, formulation: str) -> list[list[int]]:
-        read_as = manifest(limit, formulation)
-        chunks = encode(tokenizer, texts, read_as, prompt_of(tokenizer, read_as))
-        return [row for chunk in chunks for row in chunk.ids]
+        return encode_all(tokenizer, texts, manifest(limit, formulation)).ids
 
     head = ids(longest, "head")
     fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else longest

@@ -38,7 +38,7 @@ from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
 from sentiment.pipeline.artifacts import write_csv, write_json
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.labels import LABELS, decide
 from sentiment.pipeline.params import LoraParams, TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.pipeline.progress import say, timed
@@ -119,7 +119,7 @@ def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
     """
     logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
     positive = probabilities(logits)
-    predicted = positive > 0.5
+    predicted = decide(positive)
     return {
         "accuracy": float((predicted == (labels == 1)).mean()),
         "predicted_positive_rate": float(predicted.mean()),

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from sentiment.pipeline.artifacts import read_json_object, write_json
 from sentiment.pipeline.errors import InputError, plain_name
-from sentiment.pipeline.labels import MANIFEST
+from sentiment.pipeline.labels import MANIFEST, THRESHOLD
 from sentiment.pipeline.params import Positive, Reading, Share, TokenizeParams, problems_of
 
 
@@ -42,7 +42,7 @@ class Manifest(Reading):
         """Return the manifest of a model that is about to be trained, whose files are not yet known."""
         reading = params.model_dump(include=set(Reading.model_fields))
         return cls.model_validate(
-            {**reading, "formulation": formulation, "temperature": 1.0, "threshold": 0.5, "sha256": {}}
+            {**reading, "formulation": formulation, "temperature": 1.0, "threshold": THRESHOLD, "sha256": {}}
         )
 
     @classmethod

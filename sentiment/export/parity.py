@@ -3,8 +3,8 @@
 `open_onnx` is all that it takes to ask an exported folder:
 
     tokenizer, manifest = load_tokenizer(folder), Manifest.read(folder)
-    [encoded] = encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest))
-    logits = open_onnx(folder / "model.onnx", threads=1)(encoded.ids, 32)
+    ids = encode_all(tokenizer, texts, manifest).ids
+    logits = open_onnx(folder / "model.onnx", threads=1)(ids, 32)
     positive = probabilities(logits, manifest.temperature)
 """
 
@@ -23,12 +23,12 @@ from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine.batches import pad
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import batches, score
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.labels import LABELS, decide
+from sentiment.tokens.encoding import Ids
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
 
-Ids = Sequence[Sequence[int]]  # token ids of each text
 Scorer = Callable[[Ids, int], np.ndarray]  # ids and the most texts of a batch -> logits, float64 [texts, labels]
 
 BATCH = 32  # texts; what is measured beside one text at a time
@@ -99,11 +99,11 @@ def compare(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequen
         max_difference and mean_difference of the probabilities, label_agreement (the share of texts that get the same
         label), and accuracy of the other where labels are known.
     """
-    difference, answers = np.abs(own - other), other > threshold
+    difference, answers = np.abs(own - other), decide(other, threshold)
     measures = {
         "max_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
-        "label_agreement": float((answers == (own > threshold)).mean()),
+        "label_agreement": float((answers == decide(own, threshold)).mean()),
     }
     if labels is not None:
         measures["accuracy"] = float((answers == (np.array(labels) == 1)).mean())

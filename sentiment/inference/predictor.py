@@ -18,12 +18,11 @@ from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
 from sentiment.pipeline.errors import InputError, allowed
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.labels import LABELS, decide
 from sentiment.registry import fetching
 from sentiment.reviews.files import CHUNK_ROWS, judge
 from sentiment.reviews.sources import batches, encoding_problem
-from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.prompts import encode_all
 from sentiment.tokens.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Prediction:
     probability_positive: float
 
 
-def decide(positive: float, threshold: float, abstain_below: float | None) -> Prediction:
+def predict_label(positive: float, threshold: float, abstain_below: float | None) -> Prediction:
     """Turn a probability into a prediction.
 
     Args:
@@ -55,7 +54,7 @@ def decide(positive: float, threshold: float, abstain_below: float | None) -> Pr
         threshold: what it must exceed for the label to be positive.
         abstain_below: the least probability of the label itself with which it is given; None gives it always.
     """
-    number = int(positive > threshold)
+    number = int(decide(positive, threshold))
     own = positive if number else 1 - positive
     silent = abstain_below is not None and own < abstain_below
     return Prediction(None if silent else LABELS[number], positive)
@@ -145,7 +144,7 @@ class Predictor:
             for number, text in enumerate(chunk, start + 1):
                 check_text(number, text)
             for positive in self._positive(chunk):
-                yield decide(positive, self.manifest.threshold, self.manifest.abstain_below)
+                yield predict_label(positive, self.manifest.threshold, self.manifest.abstain_below)
             start += len(chunk)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -154,8 +153,7 @@ class Predictor:
         Raises:
             InputError: names the first text that has none.
         """
-        prompt = prompt_of(self.tokenizer, self.manifest)
-        ids = [row for part in encode(self.tokenizer, texts, self.manifest, prompt) for row in part.ids]
+        ids = encode_all(self.tokenizer, texts, self.manifest).ids
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")

@@ -17,6 +17,8 @@ HEAD_SHARE = 4  # head+tail keeps one part of this many from the beginning; 128 
 
 MASK = "{mask}"
 
+Ids = Sequence[Sequence[int]]  # token ids of each text
+
 
 @dataclass(frozen=True)
 class Prompt:

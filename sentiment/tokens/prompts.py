@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
-from sentiment.tokens.encoding import MASK, Prompt, continuation
+from sentiment.tokens.encoding import MASK, Encoded, Prompt, continuation, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 def prompt_of(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> Prompt | None:
     """Return the prompt that the texts are put into: none for a head."""
     return None if manifest.has_head else read_prompt(tokenizer, manifest.prompt)
+
+
+def encode_all(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest) -> Encoded:
+    """Encode texts as a model reads them, in its prompt where it has one, all at once; see `encode`."""
+    chunks = [*encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest))]
+    return Encoded([row for part in chunks for row in part.ids], [cut for part in chunks for cut in part.truncated])
 
 
 def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.backbones import layers
 from sentiment.engine import heads
-from sentiment.inference.predictor import Prediction, Predictor, decide
+from sentiment.inference.predictor import Prediction, Predictor, predict_label
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import LoraParams
 from sentiment.reviews.files import CHUNK_ROWS
@@ -117,7 +117,7 @@ def test_temperature_threshold_and_abstention_come_from_the_folder(tiny_models: 
 def test_a_label_is_decided_by_threshold_and_its_own_probability(
     positive: float, threshold: float, abstain_below: float | None, label: str | None
 ) -> None:
-    assert decide(positive, threshold, abstain_below) == Prediction(label, positive)
+    assert predict_label(positive, threshold, abstain_below) == Prediction(label, positive)
 
 
 def test_three_lines_are_enough(folder: Path) -> None:
