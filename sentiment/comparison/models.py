@@ -78,9 +78,13 @@ def compare(first: str, second: str, repo: str, remote: str | None, how: str) ->
     Raises:
         InputError: one of them cannot be found or read, both are the same, or tensors have different shapes.
     """
-    a, b = find(first, repo, remote), find(second, repo, remote)
+    with find(first, repo, remote) as a, find(second, repo, remote) as b:
+        return _compare(a, b, how)
+
+
+def _compare(a: Side, b: Side, how: str) -> Difference:
     if a.identity == b.identity:
-        raise InputError(f"{first} and {second} are one and the same ({a.identity}); give two different ones")
+        raise InputError(f"{a.title} and {b.title} are one and the same ({a.identity}); give two different ones")
     notes = _adapter_notes(a, b)
     if isinstance(a, Folder) and isinstance(b, Folder) and how == "sketches":
         how = "exact"  # two folders on this machine: to sketch them would read as much

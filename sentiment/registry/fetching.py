@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,7 +18,7 @@ from sentiment.checkpoints.manifest import Manifest, no_manifest
 from sentiment.pipeline.errors import InputError, allowed, plain_name
 from sentiment.pipeline.labels import MANIFEST
 from sentiment.pipeline.progress import say
-from sentiment.registry.revisions import remotes
+from sentiment.registry.repository import opened
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,9 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
     Raises:
         InputError: the repository, the revision, the remote, the folder or one of its files is not to be had.
     """
-    with _opened(repo, rev, remote) as files:
+    # without a revision a local repository would show what lies in its folders, committed or not
+    here = repo is None or Path(repo).is_dir()
+    with opened(repo, rev or ("HEAD" if here else None), remote) as files:
         path = Path(folder).as_posix().strip("/")
         target = cache_folder() / _key(files, path, rev)
         names = _incomplete(target) if (target / MANIFEST).is_file() else _listing(files, path)
@@ -76,42 +76,6 @@ def _incomplete(target: Path) -> list[str]:
     for name in wrong:
         (target / name).unlink(missing_ok=True)
     return [name for name, problem in wrong.items() if problem != "not listed"]
-
-
-@contextmanager
-def _opened(repo: str | None, rev: str | None, remote: str | None) -> Iterator[Any]:
-    """Open a revision as DVC's file system; turn what goes wrong in it into input errors."""
-    from dvc.api import DVCFileSystem
-    from dvc.config import RemoteNotFoundError
-    from dvc.exceptions import DvcException
-    from dvc.scm import CloneError, RevError
-    from dvc_data.index.index import DataIndexDirError
-
-    where = repo or "the repository here"
-    try:
-        # without a revision a local repository would show what lies in its folders, committed or not
-        here = repo is None or Path(repo).is_dir()
-        config = remotes(repo or ".") if here else None
-        yield DVCFileSystem(repo, rev=rev or ("HEAD" if here else None), remote=remote, config=config)
-    except RevError as error:
-        raise InputError(f"{where}: {error}; give a branch, a tag or a commit") from error
-    except CloneError as error:
-        raise InputError(f"{repo}: no git repository can be read there: {_reason(error)}") from error
-    except RemoteNotFoundError as error:
-        raise InputError(f"{where}: no DVC remote {remote}; `dvc remote list` shows those it has") from error
-    except ImportError as error:
-        raise InputError(f"{where}: {error}, for example by `pip install`") from error
-    except (DvcException, DataIndexDirError, OSError) as error:
-        raise InputError(
-            f"{where}: {_reason(error)}; is the model pushed (`dvc push`), and can the remote be reached from here?"
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Give the first line of the innermost cause of an error, which says more than those around it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _key(files: Any, path: str, rev: str | None) -> str:

@@ -7,13 +7,14 @@ The tags are gto's (https://doc.dvc.org/gto), which `dvc artifacts get` and `dvc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.registry.repository import check_initialised, opened
 
 SHOWN = 8  # names in one problem; more would hide the others
 
@@ -32,7 +33,9 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
     Raises:
         InputError: names everything that stands against it; nothing is tagged then.
     """
-    with _opened() as repo:
+    with opened() as files:
+        check_initialised(files)
+        repo = files.repo
         name = artifact_name(repo)
         versions = registered(repo.scm, name)
         known = versions.get(version) if stage else None
@@ -47,21 +50,6 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
             listed = "".join(f"\n  {problem}" for problem in problems)
             raise InputError(f"{name} {version} is not released, nothing is tagged: {len(problems)} problem(s){listed}")
         return tag(repo.scm, name, version, stage, new=not known)
-
-
-@contextmanager
-def _opened() -> Iterator[Any]:
-    """Open the repository here; turn what DVC, git and gto say into input errors."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from gto.exceptions import GTOException
-    from scmrepo.exceptions import SCMError
-
-    try:
-        with Repo() as repo:
-            yield repo
-    except (DvcException, SCMError, GTOException) as error:
-        raise InputError(f"the repository here: {error}") from error
 
 
 def artifact_name(repo: Any) -> str:
