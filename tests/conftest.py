@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -203,6 +204,13 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink
+
+
+def parsed_by(module: Any, *words: str) -> argparse.Namespace:
+    """Read a command line by the parser of one command's module."""
+    parser = argparse.ArgumentParser()
+    module.add_parser(parser.add_subparsers())
+    return parser.parse_args(words)
 
 
 def help_of(command: str, modules: tuple[str, ...]) -> tuple[str, list[str]]:

@@ -7,16 +7,14 @@ which holds times, are the same bytes whenever the same model is exported.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import ModelOptions, add_model_options, count, load
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load
 from sentiment.cli.predict import file_source
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
@@ -36,19 +34,10 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TRUTH = {word: number for number, label in enumerate(LABELS) for word in (str(number), label)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
-    """What was asked for on the command line; `add_options` says what each word means."""
-
-    output: Path
-    int8: bool
-    texts: Path
-    column: str
-    limit: int | None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of `export`."""
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    about = "Write a model as ONNX, with a report of how far its answers are from the model's own."
+    parser = add_command(commands, "export", run, about, __doc__)
     add_model_options(parser)
     add, texts = parser.add_argument, PREPARED / "test.parquet"
     add("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to (default: {OUTPUT})")
@@ -56,11 +45,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--texts", type=Path, default=texts, metavar="FILE", help=f"texts to compare answers on (default: {texts})")
     add("--column", default="text", help="the column that holds them (default: text); labels stand in `label`")
     add("--limit", type=count, metavar="N", help="compare on the first N texts alone")
-
-
-def export(**choices: object) -> None:
-    """Write a model as ONNX, with a report of how far its answers are from the model's own."""
-    run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
 
 
 def run(options: Options) -> None:

@@ -6,7 +6,6 @@ is read once before the model is loaded, so that every row that cannot be used i
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, count, load
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, add_scoring_options, count, load
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
 
@@ -33,22 +32,9 @@ COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "mo
 _FILE_NAME = re.compile(r"\S*\.(csv|tsv|jsonl|parquet|json|txt|xlsx?|gz|zip)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
-    """What was asked for on the command line; `add_options` says what each word means."""
-
-    inputs: list[str]
-    column: str
-    format: str
-    output: Path | None
-    json: bool
-    prefix: str
-    on_bad_rows: str
-    chunk_rows: int | None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of `predict`."""
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "predict", run, "Say of texts whether they are negative or positive.", __doc__)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="TEXT", help="texts; or one file (.csv, .tsv, .jsonl, .parquet); or - for stdin")
     add("--column", default="text", help="the column that holds the texts (default: text)")
@@ -290,7 +276,7 @@ def answer(source: Source, predictor: Predictor, writer: Writer, options: Option
     return problems.describe()
 
 
-def run(options: Options) -> None:
+def predict_rows(options: Options) -> None:
     """Predict for every row.
 
     Raises:
@@ -306,10 +292,10 @@ def run(options: Options) -> None:
         say(f"rows left out:\n  {left_out}")
 
 
-def predict(**choices: object) -> None:
-    """Say of texts whether they are negative or positive."""
+def run(options: Options) -> None:
+    """Predict, and end as programs in a pipe do where the reader has gone."""
     try:
-        run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
+        predict_rows(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

@@ -93,8 +93,8 @@ COLUMNS = {  # measure -> heading and form
     "mean_difference": ("mean |Δp|", "{:.1e}"),
     "label_agreement": ("agree", "{:.4f}"),
     "accuracy": ("accuracy", "{:.4f}"),
-    "milliseconds_alone": ("ms/text", "{:.2f}"),
-    "texts_per_second": ("texts/s", "{:.0f}"),
+    "milliseconds_alone": ("ms/text alone", "{:.2f}"),
+    "texts_per_second": ("texts/s in batches", "{:.0f}"),
     "megabytes": ("MB", "{:.1f}"),
 }
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sentiment.backbones.torch_setup import check_device
 from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
-from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.registry import fetching
 from sentiment.reviews.files import CHUNK_ROWS, judge
@@ -106,7 +107,7 @@ class Predictor:
         Raises:
             InputError: there is no such folder or device, or a file of the folder has changed.
         """
-        check_device(device)
+        check_device(device, "device")
         revision = None
         if rev or repo or remote:
             fetched = fetching.fetch_model(str(folder), rev, repo, remote)
@@ -175,15 +176,3 @@ def check_text(number: int, text: object) -> None:
     problem = judge(text, encoding_problem(text))
     if problem:
         raise InputError(f"text {number}: {problem}; leave it out, or correct it")
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not see here.
-
-    Raises:
-        InputError: names those it sees.
-    """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device):
-        here = allowed(device, [name for name, present in available.items() if present])
-        raise InputError(f"device: found {device}, but torch {torch.__version__} sees none here; {here}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -19,7 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.cli import export as export_module
-from sentiment.cli.export import PACKAGES, add_options, read_texts
+from sentiment.cli.export import PACKAGES, read_texts
 from sentiment.engine.probability import probabilities
 from sentiment.export import graph
 from sentiment.export.folder import FP32, INT8, REPORT
@@ -30,7 +29,7 @@ from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.cli.test_main import command
-from tests.conftest import ROOT, TEXTS
+from tests.conftest import ROOT, TEXTS, parsed_by
 from tests.inference.test_predictor import finetuned
 
 Export = Callable[..., Path]
@@ -47,10 +46,8 @@ def run(folder: Path, output: Path, *words: str) -> Path:
     """Run the command on six labelled texts; gives its output folder."""
     texts = output.parent.parent / "texts.csv"
     pd.DataFrame({"text": TEXTS, "label": ["positive", "negative"] * 3}).to_csv(texts, index=False)
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    given = ("--model", str(folder), "--texts", str(texts), "--threads", "1", "--output", str(output), *words)
-    export_module.export(**vars(parser.parse_args(given)))
+    given = ("export", "--model", str(folder), "--texts", str(texts), "--threads", "1", "--output", str(output), *words)
+    export_module.run(parsed_by(export_module, *given))
     return output
 
 
