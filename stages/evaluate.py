@@ -23,8 +23,8 @@ from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
 from sentiment.evaluation import baselines, metrics, untuned
-from sentiment.evaluation.deltas import layer_changes
-from sentiment.evaluation.untuned import Scorer
+from sentiment.evaluation.deltas import layer_deltas
+from sentiment.evaluation.untuned import ScoreFunction
 from sentiment.pipeline.artifacts import read_parquet, write_csv, write_json, write_parquet
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.labels import LABELS, SPLITS, THRESHOLD, decide
@@ -36,7 +36,7 @@ from sentiment.tokens.prompts import encode_all
 from sentiment.tokens.tokenizer import load_tokenizer
 
 
-def score_finetuned(manifest: Manifest, splits: list[Ids], scored: Scorer, seed: int) -> list[np.ndarray]:
+def score_finetuned(manifest: Manifest, splits: list[Ids], scored: ScoreFunction, seed: int) -> list[np.ndarray]:
     """Load the fine-tuned model once, and compute the probability of the positive label for each split's rows."""
     model, formulation = heads.load(FINETUNED, load_tokenizer(FINETUNED), manifest, seed)
     return [probabilities(scored(model, formulation, ids), manifest.temperature) for ids in splits]
@@ -129,7 +129,7 @@ def main() -> None:
     write_csv(PREDICTIONS / "test.csv", table)
     write_curves("finetuned", truth, after, threshold, bins)
     write_curves("base", truth, before, THRESHOLD, bins)
-    moved = pd.DataFrame(layer_changes(BASE, FINETUNED), columns=["layer", "relative_change"])
+    moved = pd.DataFrame(layer_deltas(BASE, FINETUNED), columns=["layer", "relative_change"])
     write_csv(TEST_CURVES / "layer_change.csv", moved)
     say(f"test accuracy {measures['test']['accuracy']:.4f}, before {measures['base']['accuracy']:.4f} ({name_before})")
 

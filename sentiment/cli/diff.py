@@ -32,11 +32,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(options: Options) -> None:
     """Compare and show."""
-    from sentiment.comparison.models import compare
-    from sentiment.comparison.views import draw, show
+    from sentiment.comparison.models import compare_models
+    from sentiment.comparison.views import draw, show_difference
 
-    difference = compare(options.first, options.second, options.repo, options.remote, options.how)
-    show(difference, options.form)
+    difference = compare_models(options.first, options.second, options.repo, options.remote, options.how)
+    show_difference(difference, options.form)
     if options.picture is not None:
         draw(difference, options.picture)
         say(f"{options.picture}: the change of each layer")

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
 from sentiment.cli.predict import file_source
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
@@ -23,7 +23,7 @@ from sentiment.pipeline.progress import say, timed
 
 if TYPE_CHECKING:
     from sentiment.reviews.files import Chunk
-from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare, show, write
+from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
 
 OUTPUT = Path("models/onnx")  # git-ignored, and no DVC out: made again at any time
 
@@ -56,14 +56,14 @@ def run(options: Options) -> None:
     check_installed()
     check_output(options.output)
     texts, labels = read_texts(options.texts, options.column, options.limit)
-    predictor = load(options)
+    predictor = load_predictor(options)
     with tempfile.TemporaryDirectory(prefix=f".{options.output.name}-", dir=options.output.parent) as aside:
         folder = Path(aside) / options.output.name
         with timed(f"exporting {options.model}"):
-            write(predictor, folder, options.int8)
+            write_export(predictor, folder, options.int8)
         with timed(f"comparing answers on {len(texts)} texts"):
-            report = compare(predictor, folder, texts, labels)
-        show(report)
+            report = compare_export(predictor, folder, texts, labels)
+        print_parity(report)
         check_parity(report)
         (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         if options.output.is_dir():

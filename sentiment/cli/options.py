@@ -52,7 +52,7 @@ def count(word: str) -> int:
     return number
 
 
-def load(options: Options) -> Predictor:
+def load_predictor(options: Options) -> Predictor:
     """Set up torch as the stages do, and load the chosen model.
 
     Raises:
@@ -63,7 +63,7 @@ def load(options: Options) -> Predictor:
     import torch
 
     from sentiment.backbones.torch_setup import set_up_torch
-    from sentiment.inference.predictor import BATCH_SIZE, Predictor
+    from sentiment.inference.predictor import DEFAULT_BATCH_SIZE, Predictor
 
     set_up_torch(0, options.threads or torch.get_num_threads(), options.device, "--device")
     return Predictor.load(
@@ -72,5 +72,5 @@ def load(options: Options) -> Predictor:
         repo=options.repo,
         remote=options.remote,
         device=options.device,
-        batch_size=options.batch_size or BATCH_SIZE,
+        batch_size=options.batch_size or DEFAULT_BATCH_SIZE,
     )

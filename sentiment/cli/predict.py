@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, add_scoring_options, count, load
+from sentiment.cli.options import (
+    Commands,
+    Options,
+    add_command,
+    add_model_options,
+    add_scoring_options,
+    count,
+    load_predictor,
+)
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
 
@@ -287,7 +295,7 @@ def predict_rows(options: Options) -> None:
     names = [options.prefix + name for name in COLUMNS]
     total = examine(source, options, names) if source.again else None
     with opened_writer(source, options, dict(zip(names, COLUMNS.values(), strict=True))) as writer:
-        left_out = answer(source, load(options), writer, options, total)
+        left_out = answer(source, load_predictor(options), writer, options, total)
     if left_out:
         say(f"rows left out:\n  {left_out}")
 

@@ -67,10 +67,10 @@ def _override_word(value: Any) -> str:
 
 def use(name: str, path: Path = PARAMS) -> None:
     """Write a recipe into params.yaml."""
-    write(resolve(name), path)
+    write_choices(resolve(name), path)
 
 
-def write(choices: Mapping[str, Any], path: Path) -> None:
+def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     """Write choices, by their dotted keys, into a params file; comments, order and the form that DVC writes stay."""
     yaml = YAML()
     content = yaml.load(path)
@@ -84,7 +84,7 @@ def write(choices: Mapping[str, Any], path: Path) -> None:
     yaml.dump(content, path)
 
 
-def describe(name: str) -> Mapping[str, Any]:
+def marked_choices(name: str) -> Mapping[str, Any]:
     """Give what `show` prints: the recipe's choices, those that differ from the default's marked."""
     default = read_recipes()[DEFAULT]["params"]
     return {key: (value, name != DEFAULT and default[key] != value) for key, value in resolve(name).items()}
@@ -110,7 +110,7 @@ def run_list(_options: Options) -> None:
 
 def run_show(options: Options) -> None:
     """Print the choices of a recipe."""
-    choices = describe(options.name).items()
+    choices = marked_choices(options.name).items()
     rows = [(key, f"{value}{' *' if differs else ''}") for key, (value, differs) in choices]
     _print_table(("choice", "value"), rows, options.name)
 

@@ -12,7 +12,15 @@ import socket
 from contextlib import suppress
 from types import ModuleType
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, add_scoring_options, count, load
+from sentiment.cli.options import (
+    Commands,
+    Options,
+    add_command,
+    add_model_options,
+    add_scoring_options,
+    count,
+    load_predictor,
+)
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.progress import say
 
@@ -87,7 +95,7 @@ def run(options: Options) -> None:
     uvicorn = find_uvicorn()
     # Ctrl+C, which uvicorn raises again when all is answered
     with suppress(KeyboardInterrupt), listen(options.host, options.port) as listener:
-        predictor = load(options)
+        predictor = load_predictor(options)
 
         from sentiment.serving.app import make_app
         from sentiment.serving.schema import Limits

@@ -18,12 +18,12 @@ from sentiment.checkpoints.blocks import block_of, block_of_file, height_of_bloc
 from sentiment.checkpoints.sketches import FILE as SKETCHES
 from sentiment.checkpoints.sketches import RELATIVE_ERROR, Sketch, distance, read_sketches, sketch_file
 from sentiment.checkpoints.tensors import StoredTensor, pieces, read_header
-from sentiment.evaluation.deltas import Change, check_finite, check_shapes, measure, together
+from sentiment.evaluation.deltas import WeightDelta, check_finite, check_shapes, measure_delta, together
 from sentiment.pipeline.errors import InputError
-from sentiment.registry.revisions import Facts, Folder, Revision, find
+from sentiment.registry.revisions import Context, Folder, Revision, find
 
 Side = Folder | Revision
-Row = tuple[str, Any, Any]  # what differs, and its value on both sides; None where it has none
+DifferenceRow = tuple[str, Any, Any]  # what differs, and its value on both sides; None where it has none
 ADAPTER_BLOCK = "adapter"
 ONLY = ("only in A", "only in B")
 
@@ -37,8 +37,8 @@ class Block:
 
     name: str
     state: str
-    change: Change | None
-    tensors: dict[str, Change]
+    change: WeightDelta | None
+    tensors: dict[str, WeightDelta]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Difference:
     second: str
     how: str
     blocks: list[Block]
-    params: list[Row]
-    metrics: list[Row]
-    data: list[Row]
+    params: list[DifferenceRow]
+    metrics: list[DifferenceRow]
+    data: list[DifferenceRow]
     notes: list[str] = field(default_factory=list)
 
 
@@ -61,10 +61,10 @@ class Compared:
 
     first: dict[str, str]
     second: dict[str, str]
-    changes: dict[str, Change]
+    changes: dict[str, WeightDelta]
 
 
-def compare(first: str, second: str, repo: str, remote: str | None, how: str) -> Difference:
+def compare_models(first: str, second: str, repo: str, remote: str | None, how: str) -> Difference:
     """Compare two models.
 
     Args:
@@ -129,7 +129,7 @@ def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
         with a.open(old) as before, b.open(new) as after:
             for name in names:
                 parts = pieces(before, olds[name][1], old), pieces(after, news[name][1], new)
-                changes[name] = measure(*parts, name)
+                changes[name] = measure_delta(*parts, name)
     return Compared({n: file for n, (file, _) in olds.items()}, {n: file for n, (file, _) in news.items()}, changes)
 
 
@@ -150,9 +150,9 @@ def by_sketches(a: Side, b: Side, first: set[str], second: set[str]) -> Compared
         old, new = olds[name], news[name]
         check_shapes(name, old.shape, new.shape)
         if old.exact:
-            changes[name] = measure([old.values], [new.values], name)
+            changes[name] = measure_delta([old.values], [new.values], name)
         else:
-            changes[name] = Change(old.size, old.norm**2, new.norm**2, distance(old, new) ** 2, None, None)
+            changes[name] = WeightDelta(old.size, old.norm**2, new.norm**2, distance(old, new) ** 2, None, None)
             check_finite(changes[name], name)
     return Compared({n: sketch.file for n, sketch in olds.items()}, {n: s.file for n, s in news.items()}, changes)
 
@@ -222,13 +222,15 @@ def _adapter_notes(a: Side, b: Side) -> list[str]:
     ]
 
 
-def _other_differences(a: Side, b: Side, notes: list[str]) -> tuple[list[Row], list[Row], list[Row]]:
+def _other_differences(
+    a: Side, b: Side, notes: list[str]
+) -> tuple[list[DifferenceRow], list[DifferenceRow], list[DifferenceRow]]:
     """Compare params, metrics and data; what cannot be compared is noted."""
-    facts = [side.facts() for side in (a, b)]
-    folders = [side.title for side, held in zip((a, b), facts, strict=True) if held is None]
+    contexts = [side.context() for side in (a, b)]
+    folders = [side.title for side, held in zip((a, b), contexts, strict=True) if held is None]
     if folders:
         notes.append(f"params, metrics and data are those of revisions; {' and '.join(folders)}: a folder alone")
-    known = [held for held in facts if isinstance(held, Facts)]
+    known = [held for held in contexts if isinstance(held, Context)]
     notes.extend(problem for held in known for problem in held.problems)
     if len(known) < 2:
         return [], [], []
@@ -236,7 +238,7 @@ def _other_differences(a: Side, b: Side, notes: list[str]) -> tuple[list[Row], l
     return _rows(one.params, two.params), _rows(one.metrics, two.metrics), _rows(one.data, two.data)
 
 
-def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
+def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferenceRow]:
     """List the keys whose values differ, in the order of the first."""
     keys = dict.fromkeys((*first, *second))
     return [(key, first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)]

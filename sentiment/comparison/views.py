@@ -12,8 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sentiment.comparison.models import Block, Difference, Row
-from sentiment.evaluation.deltas import Change
+from sentiment.comparison.models import Block, Difference, DifferenceRow
+from sentiment.evaluation.deltas import WeightDelta
 from sentiment.pipeline.errors import InputError
 from sentiment.registry.revisions import Tracked
 
@@ -25,11 +25,11 @@ _HEADS = {
 _SECTIONS = {"params": "Params", "metrics": "Metrics", "data": "Data and models"}
 
 
-def show(difference: Difference, form: str) -> None:
+def show_difference(difference: Difference, form: str) -> None:
     """Print a difference.
 
     Args:
-        difference: from `sentiment.comparison.models.compare`.
+        difference: from `sentiment.comparison.models.compare_models`.
         form: table, json or md.
     """
     if form == "json":
@@ -102,7 +102,7 @@ def block_table(difference: Difference) -> tuple[list[str], list[list[str]]]:
     return _change_table("block", [(b.name, b.state, b.change) for b in difference.blocks], difference.how)
 
 
-def other_rows(section: str, rows: Sequence[Row]) -> list[list[str]]:
+def other_rows(section: str, rows: Sequence[DifferenceRow]) -> list[list[str]]:
     """Lay params, metrics or data out as rows of words; metrics with their change."""
     laid = []
     for name, first, second in rows:
@@ -120,7 +120,7 @@ def _last(section: str) -> list[str]:
 
 
 def _change_table(
-    what: str, rows: Sequence[tuple[str, str, Change | None]], how: str
+    what: str, rows: Sequence[tuple[str, str, WeightDelta | None]], how: str
 ) -> tuple[list[str], list[list[str]]]:
     """Lay names, states and changes out as a table of words."""
     measures = _MEASURES.get(how, ()) if any(change for _, _, change in rows) else ()
@@ -141,7 +141,7 @@ def _cell(measure: str, value: float | None, state: str) -> str:
     return {"cosine": f"{value:.6f}", "share": f"{100 * value:.3g} %"}.get(measure, f"{value:.3g}")
 
 
-def _numbers(change: Change | None) -> dict[str, float | None]:
+def _numbers(change: WeightDelta | None) -> dict[str, float | None]:
     """Give the measures of a change by name; None where nothing is known."""
     return {name: getattr(change, name) if change else None for name in _HEADS}
 
@@ -179,9 +179,11 @@ def _escaped(text: str) -> str:
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+    from tabulate import tabulate
+
+    cells = [[_escaped(cell) for cell in row] for row in rows]
+    text: str = tabulate(cells, [*map(_escaped, heads)], tablefmt="github", disable_numparse=True)
+    return text
 
 
 def _print_tables(difference: Difference) -> None:

@@ -21,12 +21,14 @@ from sentiment.tokens.encoding import Ids
 from sentiment.tokens.prompts import encode_all
 from sentiment.tokens.tokenizer import load_tokenizer
 
-Scorer = Callable[[Any, Any, Ids], np.ndarray]  # `score` with batch size and device: model, formulation, ids -> logits
+ScoreFunction = Callable[
+    [Any, Any, Ids], np.ndarray
+]  # `score` with batch size and device: model, formulation, ids -> logits
 BySplit = dict[str, np.ndarray]  # split to probabilities of the positive label, [reviews]
 
 
 def zero_shot(
-    folder: Path, manifest: Manifest, texts: Mapping[str, list[str]], scored: Scorer, seed: int
+    folder: Path, manifest: Manifest, texts: Mapping[str, list[str]], scored: ScoreFunction, seed: int
 ) -> dict[str, BySplit]:
     """Score the base model by its label words, plainly and calibrated.
 
@@ -59,12 +61,12 @@ def zero_shot(
     return {method: {split: probabilities(answers[split][method]) for split in texts} for method in METHODS}
 
 
-def by_head(model: Any, ids: Mapping[str, Ids], scored: Scorer) -> BySplit:
+def by_head(model: Any, ids: Mapping[str, Ids], scored: ScoreFunction) -> BySplit:
     """Score validation and test by the head that training started from."""
     return {split: probabilities(scored(model, Head(), ids[split])) for split in ("validation", "test")}
 
 
-def probe(model: Any, ids: Mapping[str, Ids], labels: BySplit, scored: Scorer) -> np.ndarray:
+def probe(model: Any, ids: Mapping[str, Ids], labels: BySplit, scored: ScoreFunction) -> np.ndarray:
     """Fit a linear probe on the base model's features of train, choose on validation, and score test."""
     features = {split: scored(model, Features(), rows) for split, rows in ids.items()}
     return baselines.linear_probe(

@@ -48,7 +48,7 @@ def _own_files(folder: Path) -> set[str]:
     return {*manifest.sha256, MANIFEST, REPORT} if KEY in (manifest.model_extra or ()) else set()
 
 
-def write(predictor: Predictor, folder: Path, int8: bool) -> None:
+def write_export(predictor: Predictor, folder: Path, int8: bool) -> None:
     """Write the self-contained folder of an exported model, all but its report.
 
     Args:
@@ -67,28 +67,30 @@ def write(predictor: Predictor, folder: Path, int8: bool) -> None:
     predictor.manifest.model_copy(update={KEY: source}).write(folder)
 
 
-def compare(predictor: Predictor, folder: Path, texts: Sequence[str], labels: Sequence[int] | None) -> dict[str, Any]:
+def compare_export(
+    predictor: Predictor, folder: Path, texts: Sequence[str], labels: Sequence[int] | None
+) -> dict[str, Any]:
     """Compare the answers of an exported folder with the model's own, and take both's times.
 
     Returns:
         texts (their number), threads, batch, and models: torch, fp32 and int8 to the measures of
-        `sentiment.export.parity.measure` and megabytes.
+        `sentiment.export.parity.measure_parity` and megabytes.
     """
     import torch
 
-    from sentiment.export.parity import BATCH, measure, open_onnx, own_scorer
+    from sentiment.export.parity import BATCH, measure_parity, open_onnx, own_scorer
 
     files = {name: folder / file for name, file in {"fp32": FP32, "int8": INT8}.items() if (folder / file).is_file()}
     threads = torch.get_num_threads()
     scorers = {"torch": own_scorer(predictor), **{name: open_onnx(file, threads) for name, file in files.items()}}
-    models = measure(scorers, predictor.encode(texts), labels, predictor.manifest)
+    models = measure_parity(scorers, predictor.encode(texts), labels, predictor.manifest)
     bytes_of = {name: file.stat().st_size for name, file in files.items()}
     sizes = {"torch": 4 * predictor.model.num_parameters(), **bytes_of}
     measured = {name: {**measures, "megabytes": sizes[name] / 1e6} for name, measures in models.items()}
     return {"texts": len(texts), "threads": threads, "batch": BATCH, "models": measured}
 
 
-COLUMNS = {  # measure -> heading and form
+PARITY_COLUMNS = {  # measure -> heading and form
     "max_difference": ("max |Δp|", "{:.1e}"),
     "mean_difference": ("mean |Δp|", "{:.1e}"),
     "label_agreement": ("agree", "{:.4f}"),
@@ -99,7 +101,7 @@ COLUMNS = {  # measure -> heading and form
 }
 
 
-def show(report: Mapping[str, Any]) -> None:
+def print_parity(report: Mapping[str, Any]) -> None:
     """Print the parity report as a table."""
     from rich.console import Console
     from rich.table import Table
@@ -107,11 +109,11 @@ def show(report: Mapping[str, Any]) -> None:
     table = Table(
         "model", title=f"{report['texts']:,} texts, {report['threads']} thread(s), batches of {report['batch']}"
     )
-    for heading, _ in COLUMNS.values():
+    for heading, _ in PARITY_COLUMNS.values():
         table.add_column(heading, justify="right")
     for name, measures in report["models"].items():
         table.add_row(
-            name, *(form.format(measures[key]) if key in measures else "" for key, (_, form) in COLUMNS.items())
+            name, *(form.format(measures[key]) if key in measures else "" for key, (_, form) in PARITY_COLUMNS.items())
         )
     Console().print(table)
 

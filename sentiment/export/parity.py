@@ -64,7 +64,7 @@ def own_scorer(predictor: Predictor) -> Scorer:
     return lambda ids, batch_size: score(predictor.model, predictor.formulation, ids, batch_size, predictor.device)
 
 
-def measure(
+def measure_parity(
     scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, manifest: Manifest
 ) -> dict[str, dict[str, float]]:
     """Compare the answers of several forms of a model, and take their times.
@@ -76,17 +76,17 @@ def measure(
         manifest: the model's, with temperature and threshold.
 
     Returns:
-        Name to measures: those of `compare` and `speed`.
+        Name to measures: those of `agreement` and `speed`.
     """
     positive = {name: probabilities(ask(ids, BATCH), manifest.temperature) for name, ask in scorers.items()}
     own = next(iter(positive.values()))
     return {
-        name: {**compare(own, stated, manifest.threshold, labels), **speed(scorers[name], ids)}
+        name: {**agreement(own, stated, manifest.threshold, labels), **speed(scorers[name], ids)}
         for name, stated in positive.items()
     }
 
 
-def compare(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequence[int] | None) -> dict[str, float]:
+def agreement(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequence[int] | None) -> dict[str, float]:
     """Compare probabilities of the positive label.
 
     Args:

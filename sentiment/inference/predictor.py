@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment.engine.heads import Formulation
 
-BATCH_SIZE = 32  # texts; where scoring on two cores is about as fast as it gets
+DEFAULT_BATCH_SIZE = 32  # texts; where scoring on two cores is about as fast as it gets
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Predictor:
     manifest: Manifest
     revision: str
     device: str = "cpu"
-    batch_size: int = BATCH_SIZE
+    batch_size: int = DEFAULT_BATCH_SIZE
 
     @classmethod
     def load(
@@ -92,7 +92,7 @@ class Predictor:
         repo: str | None = None,
         remote: str | None = None,
         device: str = "cpu",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> Predictor:
         """Load a model folder, after making sure that its files are those that were written.
 

@@ -59,7 +59,7 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
     here = repo is None or Path(repo).is_dir()
     with opened(repo, rev or ("HEAD" if here else None), remote) as files:
         path = Path(folder).as_posix().strip("/")
-        target = cache_folder() / _key(files, path, rev)
+        target = cache_folder() / _cache_key(files, path, rev)
         names = _incomplete(target) if (target / MANIFEST).is_file() else _listing(files, path)
         missing = [name for name in names if not (target / name).is_file()]
         wanted = sorted(missing, key=lambda name: (name == MANIFEST, name))
@@ -78,7 +78,7 @@ def _incomplete(target: Path) -> list[str]:
     return [name for name, problem in wrong.items() if problem != "not listed"]
 
 
-def _key(files: Any, path: str, rev: str | None) -> str:
+def _cache_key(files: Any, path: str, rev: str | None) -> str:
     """Name the content of a folder, without asking a remote: by DVC's hash, or for git's by that of sentiment.json.
 
     Raises:

@@ -34,7 +34,7 @@ class Tracked:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Context:
     """What a revision says beside its weights: params and metrics by dotted key, data by path; and what it cannot."""
 
     params: dict[str, Any]
@@ -63,7 +63,7 @@ class Folder:
         """Open a file of the model."""
         return (self.path / name).open("rb")
 
-    def facts(self) -> None:
+    def context(self) -> None:
         """A folder says nothing beside its weights."""
 
 
@@ -144,12 +144,12 @@ class Revision:
         with stream:  # git's own objects are compressed as a whole
             return io.BytesIO(stream.read())
 
-    def facts(self) -> Facts:
+    def context(self) -> Context:
         """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""
         repo = self.fs.repo
         params, metrics = _shown(repo.params.show()), _shown(repo.metrics.show())
         problems = [f"{self.title}: {problem}" for problem in (*params[1], *metrics[1])]
-        return Facts(params[0], metrics[0], _tracked(repo, self.folder), problems)
+        return Context(params[0], metrics[0], _tracked(repo, self.folder), problems)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from sentiment.serving.schema import Limits, Question, describe_body, read_body,
 PAGE = Path(__file__).parent / "page.html"
 RETRY_SECONDS = 1  # what a client is told to wait when too much waits here
 
-Batcher = MicroBatcher[Prediction]
+PredictionBatcher = MicroBatcher[Prediction]
 Outcome = Prediction | Exception | None
 
 
@@ -43,7 +43,7 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         predictor: the model; called in one thread alone.
         limits: what a request may ask for.
     """
-    batcher = Batcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
+    batcher = PredictionBatcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
     reads = {"max_pieces": MAX_PIECES, "max_length": predictor.manifest.max_length}
     page = render(PAGE, revision=predictor.revision, limits=limits, **reads)
 
@@ -126,11 +126,11 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(json.dumps({"error": message}), status, headers, "application/json")
 
 
-async def answer(question: Question, batcher: Batcher) -> list[dict[str, Any]]:
+async def answer(question: Question, batcher: PredictionBatcher) -> list[dict[str, Any]]:
     """Predict, and where it is asked for say what each word did.
 
     Returns:
-        For each text what `describe` makes of it.
+        For each text what `describe_answer` makes of it.
 
     Raises:
         InputError: a text has nothing that the model can read.
@@ -142,10 +142,10 @@ async def answer(question: Question, batcher: Batcher) -> list[dict[str, Any]]:
     ]
     outcomes = iter(await batcher.ask([text for texts in asked for text in texts if text]))
     found = [[next(outcomes) if text else None for text in texts] for texts in asked]
-    return [describe(*outcomes, pieces=pieces) for outcomes, pieces in zip(found, question.pieces, strict=True)]
+    return [describe_answer(*outcomes, pieces=pieces) for outcomes, pieces in zip(found, question.pieces, strict=True)]
 
 
-def describe(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[str, Any]:
+def describe_answer(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Write the answer to one text as JSON has it.
 
     Args:

@@ -88,7 +88,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
         HTTPException: 400 it is no JSON.
         InputError: it is something else than texts that can be answered.
     """
-    content = parse(body)
+    content = parse_json(body)
     if not isinstance(content, dict):
         raise InputError(f'found {_kind(content)}, must be an object such as {{"texts": ["A fine film."]}}')
     unknown = next((key for key in content if key not in ("texts", "attribution")), None)
@@ -103,7 +103,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
     return question
 
 
-def parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """Parse JSON.
 
     Raises:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sentiment.checkpoints.manifest import Manifest
-from sentiment.cli.options import Options, add_model_options, add_scoring_options, load
+from sentiment.cli.options import Options, add_model_options, add_scoring_options, load_predictor
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT, manifest
 
@@ -47,7 +47,7 @@ def test_numbers_below_one_are_refused(words: tuple[str, str], capsys: pytest.Ca
 def test_a_folder_that_is_not_there_is_named_before_torch_is_loaded() -> None:
     code = (
         "import sys; from sentiment.cli import options; from argparse import Namespace\n"
-        "try: options.load(Namespace(model='nowhere', rev=None, repo=None, remote=None))\n"
+        "try: options.load_predictor(Namespace(model='nowhere', rev=None, repo=None, remote=None))\n"
         "except Exception as error: print(error, 'torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -59,4 +59,4 @@ def test_a_folder_that_is_not_there_is_named_before_torch_is_loaded() -> None:
 def test_a_device_that_is_not_here_is_named_with_its_option(tmp_path: Path) -> None:
     Manifest.model_validate({**vars(manifest()), "sha256": {}}).write(tmp_path)
     with pytest.raises(InputError, match=r"^--device: found cuda, but torch .* sees none here; allowed: cpu"):
-        load(read("--model", str(tmp_path), "--device", "cuda"))
+        load_predictor(read("--model", str(tmp_path), "--device", "cuda"))

@@ -24,7 +24,7 @@ from sentiment.checkpoints.blocks import round_changed
 from sentiment.checkpoints.sketches import FILE as SKETCHES
 from sentiment.checkpoints.sketches import RELATIVE_ERROR
 from sentiment.checkpoints.tensors import PIECE
-from sentiment.comparison.models import Difference, compare
+from sentiment.comparison.models import Difference, compare_models
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT
 
@@ -166,7 +166,7 @@ def objects(project: Path) -> list[Path]:
 
 
 def at(first: str, second: str, how: str, **where: Any) -> Difference:
-    return compare(first, second, where.get("repo", "."), where.get("remote"), how)
+    return compare_models(first, second, where.get("repo", "."), where.get("remote"), how)
 
 
 def states(difference: Difference) -> dict[str, str]:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, compare, measure, open_onnx, speed
+from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, agreement, measure_parity, open_onnx, speed
 from tests.conftest import manifest
 
 MANIFEST = manifest(temperature=2.0, threshold=0.6)
@@ -18,7 +18,7 @@ MANIFEST = manifest(temperature=2.0, threshold=0.6)
 
 def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
     own, other = np.array([0.10, 0.55, 0.61, 0.90]), np.array([0.15, 0.65, 0.60, 0.90])
-    found = compare(own, other, threshold=0.6, labels=[0, 1, 1, 1])
+    found = agreement(own, other, threshold=0.6, labels=[0, 1, 1, 1])
     assert found == pytest.approx(
         {
             "max_difference": 0.10,
@@ -27,12 +27,12 @@ def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
             "accuracy": 3 / 4,
         }
     )
-    assert "accuracy" not in compare(own, other, threshold=0.6, labels=None)
+    assert "accuracy" not in agreement(own, other, threshold=0.6, labels=None)
 
 
 def test_probabilities_are_those_of_the_temperature() -> None:
     first, second = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    found = measure({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], MANIFEST)
+    found = measure_parity({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], MANIFEST)
     own, other = (1 / (1 + np.exp(-margin / 2)) for margin in (2.0, 1.0))
     assert found["other"]["max_difference"] == pytest.approx(own - other)
     assert found["other"]["mean_difference"] == pytest.approx((own - other) / 2)
