@@ -73,7 +73,7 @@ def run(options: Options) -> None:
 
 
 def check_installed() -> None:
-    """Refuse to begin without the packages of the export.
+    """Raise if the export has to do without the packages of the export.
 
     Raises:
         InputError: says how to install them.
@@ -117,11 +117,11 @@ def read_texts(path: Path, column: str, limit: int | None) -> tuple[list[str], l
 
 
 def _labels(chunk: Chunk) -> list[Any]:
-    """Give what stands in the column `label` of each row; None where there is none."""
+    """Return what stands in the column `label` of each row; None where there is none."""
     if not isinstance(chunk.rows, list):
         columns = chunk.rows.schema.names
         return chunk.rows["label"].to_pylist() if "label" in columns else [None] * len(chunk.texts)
     if "label" in chunk.columns:
-        place = chunk.columns.index("label")
-        return [row[place] for row in chunk.rows]
+        number = chunk.columns.index("label")
+        return [row[number] for row in chunk.rows]
     return [row.get("label") if isinstance(row, dict) else None for row in chunk.rows]

@@ -1,7 +1,7 @@
 """The command `predict`: texts from the command line, standard input or a file in, the same rows with predictions out.
 
 Rows go through in chunks; those of a chunk are sorted by length for the model and come out in their own order. A file
-is read once before the model is loaded, so that every row that cannot be used is told before any long work.
+is read once before the model is loaded, so that every row that cannot be used is reported before any long work.
 """
 
 from __future__ import annotations
@@ -96,7 +96,6 @@ def _is_file(word: str) -> bool:
 
 
 def _arguments(texts: list[str]) -> Source:
-    """Take the words themselves as texts."""
     from sentiment.reviews.files import text_chunks
 
     return Source("the command line", "text", lambda size: text_chunks(texts, size), again=True)
@@ -184,7 +183,6 @@ def examine(source: Source, options: Options, names: list[str]) -> int:
 
 
 def _refuse(count: int, described: str) -> None:
-    """Stop because of rows that cannot be used."""
     raise InputError(
         f"{count} row(s) cannot be used (rows count from 1, a header not counted):\n  {described}\n"
         "correct the rows, or leave them out with --on-bad-rows drop"
@@ -216,7 +214,6 @@ class Progress:
             self._say(time.monotonic())
 
     def _say(self, now: float) -> None:
-        """Print one line."""
         of = "" if self.total is None else f" of {self.total:,}"
         say(f"  {self.rows:,}{of} rows, {self.rows / (now - self.start):,.0f} rows/s")
         self.last, self.said = now, self.rows

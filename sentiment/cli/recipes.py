@@ -27,7 +27,7 @@ def read_recipes() -> dict[str, dict[str, Any]]:
 
 
 def resolve(name: str) -> dict[str, Any]:
-    """Give every choice of a recipe: the default's, and what the recipe does otherwise.
+    """Return every choice of a recipe: the default's, and what the recipe does otherwise.
 
     Args:
         name: a recipe of recipes.yaml.
@@ -49,7 +49,7 @@ def resolve(name: str) -> dict[str, Any]:
 
 
 def changes(name: str) -> dict[str, Any]:
-    """Give the choices of a recipe that params.yaml makes otherwise today."""
+    """Return the choices of a recipe that params.yaml makes otherwise today."""
     today = dict(flatten(read_yaml(PARAMS)))  # unchecked: a recipe repairs what is wrong there
     return {key: value for key, value in resolve(name).items() if key not in today or today[key] != value}
 
@@ -75,17 +75,17 @@ def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     yaml = YAML()
     content = yaml.load(path)
     for key, value in choices.items():
-        place: Any = content
+        section: Any = content
         *parents, last = key.split(".")
         for parent in parents:
-            place = place.setdefault(parent, {})
-        if last not in place or place[last] != value:
-            place[last] = value
+            section = section.setdefault(parent, {})
+        if last not in section or section[last] != value:
+            section[last] = value
     yaml.dump(content, path)
 
 
 def marked_choices(name: str) -> Mapping[str, Any]:
-    """Give what `show` prints: the recipe's choices, those that differ from the default's marked."""
+    """Return what `show` prints: the recipe's choices, those that differ from the default's marked."""
     default = read_recipes()[DEFAULT]["params"]
     return {key: (value, name != DEFAULT and default[key] != value) for key, value in resolve(name).items()}
 

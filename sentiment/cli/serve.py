@@ -87,7 +87,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def run(options: Options) -> None:
-    """Serve until the process is told to end; what was asked before that is answered.
+    """Serve until the process has to end; what came before that is answered.
 
     Raises:
         InputError: the model or a choice cannot be used.

@@ -105,7 +105,6 @@ def _compare(a: Side, b: Side, how: str) -> Difference:
 
 
 def _weights(side: Side) -> set[str]:
-    """Name the files that hold weights."""
     return set(side.files) - {SKETCHES}
 
 
@@ -134,7 +133,7 @@ def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
 
 
 def _headers(side: Side, files: Iterable[str]) -> dict[str, tuple[str, StoredTensor]]:
-    """Find every tensor of the files: its file, and its place in it."""
+    """Find every tensor of the files: its file, and its position in it."""
     found: dict[str, tuple[str, StoredTensor]] = {}
     for file in sorted(files):
         with side.open(file) as stream:
@@ -188,7 +187,6 @@ def _blocks(a: Side, b: Side, same: set[str], compared: Compared | None) -> list
 
 
 def _summed(block: str, names: list[str], compared: Compared) -> Block:
-    """Sum the tensors of a block up."""
     tensors = {name: compared.changes[name] for name in names if name in compared.changes}
     if not tensors:
         return Block(block, ONLY[0] if names[0] in compared.first else ONLY[1], None, {})
@@ -213,7 +211,7 @@ def _block_of_tensor(name: str, compared: Compared) -> str:
 
 
 def _adapter_notes(a: Side, b: Side) -> list[str]:
-    """Say of each side with an adapter what its blocks are."""
+    """Return a note for each side with an adapter on what its blocks are."""
     return [
         f"{side.title} holds an adapter beside the weights of its base: {ADAPTER} is a block of its own, and what it "
         "would add to the others when merged does not count as a change of theirs"

@@ -93,7 +93,6 @@ def draw(difference: Difference, path: Path) -> None:
 
 
 def _title(difference: Difference) -> str:
-    """Say which two models are compared."""
     return f"A: {difference.first} → B: {difference.second}"
 
 
@@ -133,7 +132,6 @@ def _change_table(
 
 
 def _cell(measure: str, value: float | None, state: str) -> str:
-    """Write one number of a change."""
     if measure == "cosine" and state == "unchanged":
         return "1"
     if value is None:
@@ -142,12 +140,12 @@ def _cell(measure: str, value: float | None, state: str) -> str:
 
 
 def _numbers(change: WeightDelta | None) -> dict[str, float | None]:
-    """Give the measures of a change by name; None where nothing is known."""
+    """Return the measures of a change by name; None where nothing is known."""
     return {name: getattr(change, name) if change else None for name in _HEADS}
 
 
 def _relative(block: Block) -> float | None:
-    """Give a block's relative change; 0 for an unchanged one."""
+    """Return a block's relative change; 0 for an unchanged one."""
     if block.change is None:
         return 0.0 if block.state == "unchanged" else None
     return block.change.relative
@@ -159,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether a value can be subtracted."""
+    """Return whether a value can be subtracted."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -187,7 +185,6 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _print_tables(difference: Difference) -> None:
-    """Print a difference as tables."""
     console = Console()
     heads, rows = block_table(difference)
     console.print(_rich_table(_title(difference), heads, rows, 2))

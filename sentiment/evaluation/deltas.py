@@ -82,7 +82,7 @@ def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], nam
 
     Args:
         before: its numbers in order, float64, in pieces.
-        after: likewise, cut at the same places.
+        after: likewise, cut at the same positions.
         name: the tensor's name, for messages.
 
     Raises:
@@ -110,7 +110,7 @@ def _square(numbers: np.ndarray) -> float:
 
 
 def check_finite(change: WeightDelta, name: str) -> None:
-    """Refuse a tensor with infinite numbers or numbers that are none.
+    """Raise if a tensor holds infinite numbers or numbers that are none.
 
     Raises:
         InputError: names the tensor.
@@ -120,7 +120,7 @@ def check_finite(change: WeightDelta, name: str) -> None:
 
 
 def check_shapes(name: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    """Refuse to compare tensors of different shape.
+    """Raise if tensors are of different shape.
 
     Raises:
         InputError: names the tensor and both shapes.

@@ -23,7 +23,7 @@ LARGEST_DIFFERENCE = 1e-3  # of a probability; sums in another order make 1e-6, 
 
 
 def check_output(output: Path) -> None:
-    """Refuse to write over what this command has not made.
+    """Raise if the export would write over what this command has not made.
 
     Raises:
         InputError: names what lies there, or the folder that is missing.
@@ -52,7 +52,7 @@ def write_export(predictor: Predictor, folder: Path, int8: bool) -> None:
     """Write the self-contained folder of an exported model, all but its report.
 
     Args:
-        predictor: the model, not yet asked.
+        predictor: the model, not yet used.
         folder: a new folder.
         int8: whether int8 weights are wanted too.
     """
@@ -119,7 +119,7 @@ def print_parity(report: Mapping[str, Any]) -> None:
 
 
 def check_parity(report: Mapping[str, Any]) -> None:
-    """Refuse an export whose fp32 answers are not the model's own; int8 may round as it does.
+    """Raise if an export's fp32 answers are not the model's own; int8 may round as it does.
 
     Raises:
         InputError: says how far they are apart.

@@ -60,7 +60,7 @@ def open_onnx(path: Path, threads: int) -> Scorer:
 
 
 def own_scorer(predictor: Predictor) -> Scorer:
-    """Give what scores token ids with torch, as `Predictor` does."""
+    """Return what scores token ids with torch, as `Predictor` does."""
     return lambda ids, batch_size: score(predictor.model, predictor.formulation, ids, batch_size, predictor.device)
 
 
@@ -132,7 +132,6 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def _seconds(scorer: Scorer, ids: Ids, batch_size: int) -> float:
-    """Take the time of one call."""
     start = time.perf_counter()
     scorer(ids, batch_size)
     return time.perf_counter() - start

@@ -1,6 +1,6 @@
 """Answer for texts with a model folder: `Predictor.load("models/finetuned")(["A fine film."])`.
 
-The folder's sentiment.json says how texts are read and asked about, so that a prediction is the one that the stage
+The folder's sentiment.json says how texts are read, so that a prediction is the one that the stage
 evaluate would write for the same text, whatever texts stand beside it.
 """
 
@@ -63,11 +63,11 @@ def predict_label(positive: float, threshold: float, abstain_below: float | None
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, loaded and checked, ready to be asked.
+    """A model folder, loaded and checked, ready to score.
 
     Attributes:
         model: the fine-tuned model.
-        formulation: how it is asked.
+        formulation: a head, or label words.
         tokenizer: its tokenizer.
         manifest: what its sentiment.json says.
         revision: the git commit it was taken from, or `sha256:...` over its files.
@@ -161,14 +161,13 @@ class Predictor:
         return ids
 
     def _positive(self, texts: list[str]) -> list[float]:
-        """Compute the probability of the positive label for each text."""
         logits = score(self.model, self.formulation, self.encode(texts), self.batch_size, self.device)
         positive: list[float] = probabilities(logits, self.manifest.temperature).tolist()
         return positive
 
 
 def check_text(number: int, text: object) -> None:
-    """Refuse what cannot be asked about.
+    """Raise if a text cannot be scored.
 
     Raises:
         InputError: names the text by its number, counted from 1.

@@ -37,7 +37,7 @@ class Fetched:
 
 
 def cache_folder() -> Path:
-    """Give the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
+    """Return the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentiment" / "models"
 
 

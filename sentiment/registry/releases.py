@@ -66,7 +66,7 @@ def artifact_name(repo: Any) -> str:
 
 
 def registered(scm: Any, name: str) -> dict[str, str]:
-    """Give each version, the withdrawn ones too, with its commit; the greatest comes first."""
+    """Return each version, the withdrawn ones too, with its commit; the greatest comes first."""
     from gto.registry import GitRegistry
 
     with GitRegistry.from_scm(scm) as registry:
@@ -75,10 +75,10 @@ def registered(scm: Any, name: str) -> dict[str, str]:
 
 
 def version_problems(version: str, versions: Mapping[str, str], commit: str) -> list[str]:
-    """Say what is wrong with a new version.
+    """Return what is wrong with a new version.
 
     Args:
-        version: the one asked for.
+        version: the new one.
         versions: from `registered`.
         commit: what it would name, 40 hexadecimal digits.
     """
@@ -98,14 +98,13 @@ def version_problems(version: str, versions: Mapping[str, str], commit: str) -> 
 
 
 def _next(last: str | None) -> str:
-    """Give the version after a version."""
     from gto.versions import SemVer
 
     return str(SemVer(last).bump_minor().version) if last else "v1.0.0"
 
 
 def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -> list[str]:
-    """Say what is wrong with a stage for a commit; None is a commit without a version."""
+    """Return what is wrong with a stage for a commit; None is a commit without a version."""
     from gto.constants import Action, check_string_is_valid
     from gto.tag import find, parse_name, parse_tag
 
@@ -120,14 +119,14 @@ def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -
 
 
 def clean(repo: Any, _remote: str | None) -> list[str]:
-    """Refuse a working tree that differs from the commit."""
+    """Return the problem of a working tree that differs from the commit."""
     staged, unstaged, untracked = repo.scm.status(untracked_files="all")
     changed = {*unstaged, *untracked, *(file for files in staged.values() for file in files)}
     return [f"not in the commit: {_some(changed)}; commit, ignore or remove it"] if changed else []
 
 
 def current(repo: Any, _remote: str | None) -> list[str]:
-    """Refuse a dvc.lock that does not describe what lies here."""
+    """Return the problem of a dvc.lock that does not describe what lies here."""
     state = repo.status(check_updates=False)
     changes = [f"{stage}: {change}" for stage, found in state.items() for change in _changes(found)]
     hint = "`dvc pull` brings what is not here, `dvc repro` makes what has changed; then commit dvc.lock"
@@ -142,9 +141,9 @@ def _changes(found: list[Any]) -> list[str]:
 
 
 def pushed(repo: Any, remote: str | None) -> list[str]:
-    """Refuse what DVC tracks and a remote lacks.
+    """Return the problem of a remote that lacks what DVC tracks.
 
-    Each file is asked for. `dvc status --cloud` will not do: it takes a folder's list of files for the files, and an
+    Each file is looked up. `dvc status --cloud` will not do: it takes a folder's list of files for the files, and an
     unreachable remote for one in sync.
     """
     from dvc.config import NoRemoteError
@@ -155,8 +154,8 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
     except NoRemoteError:
         return ["no DVC remote to pull from; `dvc remote add -d storage URL` adds one, or name yours: --remote NAME"]
     except Exception as error:  # each kind of storage has errors of its own
-        asked = f"the remote {remote}" if remote else "the default remote"
-        return [f"{asked} does not say what it holds: {error}"]
+        named = f"the remote {remote}" if remote else "the default remote"
+        return [f"{named} does not say what it holds: {error}"]
     missing = state["not_in_remote"]
     return [f"not on the remote {where}: {_some(missing)}; `dvc push -r {where}` sends it"] if missing else []
 

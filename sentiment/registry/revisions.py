@@ -1,7 +1,7 @@
 """Open the models to be compared: of a git revision or experiment, straight from DVC's cache or remote, or a folder.
 
-Nothing is checked out and nothing is copied into the cache: a file of a revision is a stream that reads what is asked
-for (https://doc.dvc.org/api-reference/dvcfilesystem).
+Nothing is checked out and nothing is copied into the cache: a file of a revision is a stream that reads what is wanted
+(https://doc.dvc.org/api-reference/dvcfilesystem).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Revision:
         return files
 
     def md5(self, name: str) -> str:
-        """Give the md5 of a file of the model; only one that git holds itself is read for it."""
+        """Return the md5 of a file of the model; only one that git holds itself is read for it."""
         known = self._hashes[name]
         if known is None:
             with self.open(name) as stream:
@@ -121,7 +121,7 @@ class Revision:
         return known
 
     def _missing(self) -> str:
-        """Say that something is nowhere, and what brings it back."""
+        """Return the end of a message on what is missing: where it was looked for, and what brings it back."""
         where = f"the remote {self.remote}" if self.remote else "the default remote"
         flag = f" -r {self.remote}" if self.remote else ""
         return (

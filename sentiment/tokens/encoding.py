@@ -47,7 +47,7 @@ class Encoded:
 
 
 def check_max_length(max_length: int, positions: int, folder: object) -> None:
-    """Refuse a length that the backbone cannot read.
+    """Raise if the backbone cannot read so many tokens.
 
     Raises:
         InputError: names the limit.
@@ -116,7 +116,7 @@ def _without_middle(ids: list[int], room: int) -> list[int]:
 
 
 def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> tuple[list[int], list[int]]:
-    """Give the token ids that stand before and after every text: special tokens, and the prompt."""
+    """Return the token ids that stand before and after every text: special tokens, and the prompt."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     special = backend.encode("a")

@@ -69,7 +69,6 @@ def label_word_ids(
 
 
 def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> int:
-    """Give the one token of a word."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     ids = continuation(tokenizer, word, "a" if word[0] == " " else "a ")
