@@ -14,6 +14,7 @@ from typing import Any
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.pipeline.progress import say
 from sentiment.registry.repository import check_initialised, opened
 
 SHOWN = 8  # names in one problem; more would hide the others
@@ -114,6 +115,9 @@ def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -
         return [f"--stage: found {stage}, allowed: letters and digits, - and _ between them, such as prod"]
     made = find(name=name, stage=stage, scm=scm)  # by time, in whole seconds; a tag's number says what came later
     last = max(made, key=lambda tag: parse_name(tag.name).get("counter", 0), default=None)
+    stages = {parse_name(tag.name).get("stage") for tag in find(name=name, scm=scm)} - {None}
+    if stages and stage not in stages:
+        say(f"warning: no version was in {stage} before; there are: {', '.join(sorted(map(str, stages)))}")
     there = last and last.target == commit and parse_tag(last).action == Action.ASSIGN
     return [f"--stage: it is in {stage} already"] if there else []
 

@@ -143,7 +143,7 @@ def test_a_broken_export_is_refused_and_leaves_what_was_there(
 
     monkeypatch.setattr(graph, "write_fp32", broken)
     capsys.readouterr()
-    with pytest.raises(InputError, match=r"differs from the model's own by .*e-\d+, allowed: 0\.001; .* not kept"):
+    with pytest.raises(InputError, match=r"fp32: .* the model's own: found .*e-\d+, allowed: 0\.001; .* not kept"):
         export()
     assert "│ fp32 " in capsys.readouterr().out
     assert content(tmp_path / "out" / "onnx") == before

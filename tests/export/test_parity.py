@@ -10,7 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from sentiment.export.folder import check_parity
 from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, agreement, measure_parity, open_onnx, speed
+from sentiment.pipeline.errors import InputError
 from tests.conftest import manifest
 
 MANIFEST = manifest(temperature=2.0, threshold=0.6)
@@ -77,3 +79,20 @@ def test_logits_come_in_the_order_of_the_texts(batch_size: int, tmp_path: Path) 
     ids = [[3, 4], [9], [1, 1, 1, 1], [5, 6, 7], [2, 2]]
     found = open_onnx(tmp_path / "m.onnx", threads=1)(ids, batch_size)
     assert found.tolist() == [[len(row), sum(row)] for row in ids]
+
+
+@pytest.mark.parametrize(
+    ("form", "measure", "fits", "not_fits"),
+    [("fp32", "max_difference", 1e-5, 2e-3), ("int8", "mean_difference", 0.01, 0.03)],
+)
+def test_an_export_whose_answers_are_far_from_the_models_own_is_refused(
+    form: str, measure: str, fits: float, not_fits: float
+) -> None:
+    good = {"fp32": {"max_difference": 1e-6}, "int8": {"mean_difference": 1e-3}}
+    check_parity({"models": {**good, form: {measure: fits}}})
+    check_parity({"models": {"fp32": good["fp32"]}})
+    for wrong in (not_fits, float("nan")):
+        with pytest.raises(
+            InputError, match=rf"^{form}: {measure.replace('_', ' ')} of the .*; the export was not kept"
+        ):
+            check_parity({"models": {**good, form: {measure: wrong}}})

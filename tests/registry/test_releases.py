@@ -117,7 +117,9 @@ def test_a_release_tags_the_commit_and_says_how_to_publish_it(project: Project) 
     assert project.dirty() == ""
 
 
-def test_a_stage_goes_to_the_next_version_and_back(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_goes_to_the_next_version_and_back(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = project.run("git", "rev-parse", "HEAD").strip()
     assert release("v1.0.0") == [FIRST]
     train_again(project)
@@ -137,6 +139,9 @@ def test_a_stage_goes_to_the_next_version_and_back(project: Project, monkeypatch
         "gto.tag.find", lambda **which: sorted(find(**which), key=lambda tag: tag.name[-1], reverse=True)
     )
     assert release("v1.0.0", "prod") == ["sentiment#prod#4"]
+    assert "warning" not in capsys.readouterr().err
+    release("v1.0.0", "produktion")
+    assert "warning: no version was in produktion before; there are: prod\n" in capsys.readouterr().err
 
 
 def test_a_version_goes_to_a_stage_only_where_it_can_still_be_pulled(project: Project) -> None:
