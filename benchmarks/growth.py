@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks import material
 from benchmarks.harness import parser, publish, run_child, run_here
 from benchmarks.workspaces import lay_out, stage
-from sentiment.cli.recipes import write
+from sentiment.cli.recipes import write_choices
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.paths import PARAMS
 from sentiment.report.figures import save_figure
@@ -65,7 +65,7 @@ def main() -> None:
             request = {"files": {"w": str(folder / "reviews.csv")} if count < 2000 else {}, "model": arguments.model}
             made = run(material.make, {**request, "work": scratch, "classifier": False, "small": True})
             lay_out(folder, folder / "reviews.csv", Path(made["model"]))
-            write({"threads": arguments.threads, "tokenize.max_length": 64, "train.epochs": 1}, folder / PARAMS)
+            write_choices({"threads": arguments.threads, "tokenize.max_length": 64, "train.epochs": 1}, folder / PARAMS)
             wanted = {"prepare": reading, "base": (), "tokenize": reading, "train": learning, "evaluate": learning}
             for name, sizes in wanted.items():
                 if count in sizes or (count in learning and name in ("prepare", "base", "tokenize")) or name == "base":

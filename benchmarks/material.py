@@ -12,26 +12,24 @@ import pandas as pd
 
 from benchmarks.harness import named_files, run_child, run_here
 from sentiment.builtin import grammar
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.artifacts import read_json, write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.reviews.cleaning import without_breaks
-from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.prompts import encode_all
 
-ASKED = {
-    "formulation": "label_words",
-    "prompt": "{review} Overall it was",
-    "label_words": {"negative": ["bad"], "positive": ["good"]},
-}
+PROMPT, WORDS = "{review} Overall it was", {"negative": ["bad"], "positive": ["good"]}
 SHORT, LONG = 128, 512  # tokens: the lengths that recipes pad to
 TINY = {"n_embd": 32, "n_layer": 2, "n_head": 2}
 
 
-def reading(max_length: int) -> dict[str, Any]:
-    """Say how texts are read, as sentiment.json does."""
-    return {"max_length": max_length, "truncation_side": "right", "lowercase": False}
+def manifest(max_length: int, formulation: str = "head") -> Manifest:
+    """Return how texts are read, cut on the right and answered by a head or by one label word each."""
+    reading = {"max_length": max_length, "truncation_side": "right", "lowercase": False}
+    stated = {"prompt": PROMPT, "label_words": WORDS, "formulation": formulation}
+    return Manifest.model_validate({**reading, **stated, "temperature": 1.0, "threshold": 0.5, "sha256": {}})
 
 
 def generated(count: int) -> list[str]:
@@ -136,14 +134,13 @@ def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str
 
     tokenizer, longest = load_tokenizer(folder), min(LONG, max_positions(load_config(folder)))
 
-    def ids(limit: int, asked: Mapping[str, Any]) -> list[list[int]]:
-        prompt = prompt_of(tokenizer, asked)
-        return [row for chunk in encode(tokenizer, texts, reading(limit), prompt) for row in chunk.ids]
+    def ids(limit: int, formulation: str) -> list[list[int]]:
+        return encode_all(tokenizer, texts, manifest(limit, formulation)).ids
 
-    head = ids(longest, {"formulation": "head"})
+    head = ids(longest, "head")
     fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else longest
-    head = ids(fixed, {"formulation": "head"})
-    write_json(work / f"{name}.json", {"head": head, "label_words": ids(fixed - 1, ASKED), "texts": texts})
+    head = ids(fixed, "head")
+    write_json(work / f"{name}.json", {"head": head, "label_words": ids(fixed - 1, "label_words"), "texts": texts})
     return {"fixed_length": fixed, "mean_length": sum(map(len, head)) / len(head), "rows": len(texts)}
 
 

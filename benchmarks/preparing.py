@@ -39,7 +39,7 @@ def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     tokenizer = load_tokenizer(Path(request["model"]))
     with meter() as used:
         tokens = sum(
-            len(row) for part in encode(tokenizer, texts, material.reading(material.LONG), None) for row in part.ids
+            len(row) for part in encode(tokenizer, texts, material.manifest(material.LONG), None) for row in part.ids
         )
     return {**used, "tokens": tokens}
 

@@ -41,10 +41,10 @@ def main() -> None:
             chosen = recipes.resolve(name)
             batch = chosen["train.batch_size"]
             few = {"prepare.train_rows": batch, "prepare.validation_rows": 4, "prepare.test_rows": 4}
-            words = {f"tokenize.label_words.{n}": list(w) for n, w in material.ASKED["label_words"].items()}  # type: ignore[attr-defined]
+            words = {f"tokenize.label_words.{n}": list(w) for n, w in material.WORDS.items()}
             small = {"tokenize.max_length": 64, "train.frozen_blocks": 0} if arguments.small else {}
             here = {"train.epochs": 1, "train.evaluations_per_epoch": 1, "device": "cpu", "threads": arguments.threads}
-            recipes.write({**chosen, **few, **words, **here, **small}, folder / PARAMS)
+            recipes.write_choices({**chosen, **few, **words, **here, **small}, folder / PARAMS)
             needed = ("prepare", "tokenize") if (folder / "models/base").is_dir() else ("prepare", "base", "tokenize")
             for earlier in needed:
                 run(stage, {"folder": scratch, "stage": earlier})

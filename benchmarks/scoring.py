@@ -62,12 +62,13 @@ def by_us(folder: str, texts: list[str]) -> list[float]:
     from sentiment.engine import heads
     from sentiment.engine.scoring import score
     from sentiment.pipeline.params import load_params
-    from sentiment.tokens.encoding import encode
+    from sentiment.tokens.prompts import encode_all
     from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(folder))
-    model, formulation = heads.load(Path(folder), tokenizer, {"formulation": "head"}, seed=0)
-    ids = [row for chunk in encode(tokenizer, texts, material.reading(MAX_LENGTH), None) for row in chunk.ids]
+    manifest = material.manifest(MAX_LENGTH)
+    model, formulation = heads.load(Path(folder), tokenizer, manifest, seed=0)
+    ids = encode_all(tokenizer, texts, manifest).ids
     return positive(score(model, formulation, ids, load_params().evaluate.batch_size, "cpu"))
 
 

@@ -162,7 +162,7 @@ def make_base(scratch: Path, arguments: Any, run: Callable[..., Result]) -> Path
     request = {"files": files, "model": arguments.model, "work": str(scratch), "classifier": False}
     made = run(material.make, {**request, "small": arguments.small})
     lay_out(folder, scratch / "reviews.csv", Path(made["model"]))
-    recipes.write({**ONE_STEP, "threads": arguments.threads}, folder / PARAMS)
+    recipes.write_choices({**ONE_STEP, "threads": arguments.threads}, folder / PARAMS)
     for name in ("prepare", "base", "tokenize"):
         run(stage, {"folder": str(folder), "stage": name})
     return folder
@@ -171,7 +171,7 @@ def make_base(scratch: Path, arguments: Any, run: Callable[..., Result]) -> Path
 def choose(folder: Path, choices: dict[str, Any]) -> None:
     """Write the choices of a run into the params of a workspace, and clear the last run's model away, as DVC does."""
     default = {key: value for key, value in recipes.resolve(recipes.DEFAULT).items() if key.startswith("train.")}
-    recipes.write({**default, **ONE_STEP, **choices}, folder / PARAMS)
+    recipes.write_choices({**default, **ONE_STEP, **choices}, folder / PARAMS)
     shutil.rmtree(folder / FINETUNED, ignore_errors=True)
 
 

@@ -108,7 +108,7 @@ def copied_label_words(setting: Setting, rows: Rows, every: Rows, stack: ExitSta
     from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(setting.model))
-    words = label_word_ids(tokenizer, material.ASKED["label_words"], str(material.ASKED["prompt"]))  # type: ignore[arg-type]
+    words = label_word_ids(tokenizer, material.WORDS, material.PROMPT)
     filler = [tokenizer.pad_token_id] * setting.fixed_length
 
     def collate(batch: Rows) -> dict[str, torch.Tensor]:
@@ -191,8 +191,8 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
         plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
         blocks = frozen_blocks(load_config(folder)) if frozen else 0
         params = load_params().train.model_copy(update={**plain, "frozen_blocks": blocks, **train})
-        asked = {**material.ASKED, "formulation": formulation}
-        model, how = heads.load(folder, load_tokenizer(folder), asked, setting.round, params.dropout)
+        manifest = material.manifest(setting.fixed_length, formulation)
+        model, how = heads.load(folder, load_tokenizer(folder), manifest, setting.round, params.dropout)
         choose_what_learns(model, params)
         if without != "vocabulary":  # all reviews, as in a real run, not those of these few steps
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))

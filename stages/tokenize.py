@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.table import MemoryMappedTable
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.params import AugmentationParams, load_params
@@ -57,7 +58,7 @@ def read_reviews(
 def tokenize_split(
     reviews: Iterable[tuple[Any, list[str]]],
     tokenizer: Any,
-    facts: dict[str, Any],
+    manifest: Manifest,
     prompt: Prompt | None,
     folder: Path,
     file: Path,
@@ -67,7 +68,7 @@ def tokenize_split(
     Args:
         reviews: from `read_reviews`.
         tokenizer: the backbone's.
-        facts: how texts are read; see `encode`.
+        manifest: how texts are read; see `encode`.
         prompt: what stands around each text; None for the text alone.
         folder: where to.
         file: the scratch file, which the dataset is read from while it is written.
@@ -78,7 +79,7 @@ def tokenize_split(
     rows = tokens = truncated = 0
     with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
         for batch, texts in reviews:
-            [encoded] = encode(tokenizer, texts, facts, prompt)
+            [encoded] = encode(tokenizer, texts, manifest, prompt)
             ids = pa.array(encoded.ids, SCHEMA.field("input_ids").type)
             lengths = pa.compute.list_value_length(ids)
             writer.write(pa.record_batch([batch["id"], ids, lengths, batch["label"]], schema=SCHEMA))
@@ -97,8 +98,8 @@ def main() -> None:
     datasets.disable_progress_bars()
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
-    asked = {"formulation": all_params.model.formulation, **all_params.tokenize.model_dump()}
-    prompt = prompt_of(tokenizer, asked)
+    manifest = Manifest.from_params(all_params.model.formulation, params)
+    prompt = prompt_of(tokenizer, manifest)
     if prompt is not None:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
@@ -107,7 +108,7 @@ def main() -> None:
             reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params.seed)
             with timed(f"tokenizing {split}"):
                 place, file = TOKENIZED / split, folder / f"{split}.arrow"
-                metrics[split] = tokenize_split(reviews, tokenizer, asked, prompt, place, file)
+                metrics[split] = tokenize_split(reviews, tokenizer, manifest, prompt, place, file)
             counts = metrics[split]
             say(f"{split}: {counts['tokens']} tokens, {counts['truncated_share']:.1%} of the reviews cut")
     write_json(TOKENIZE_METRICS, metrics)

@@ -28,7 +28,7 @@ from transformers.trainer_callback import PrinterCallback
 from sentiment.backbones import adapters, layers, loading
 from sentiment.backbones.torch_setup import check_compiler, check_precision, set_up_torch
 from sentiment.checkpoints.blocks import held_tensors, round_changed, save_blocks
-from sentiment.checkpoints.manifest import digests
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.checkpoints.sketches import write_sketches
 from sentiment.engine import heads
 from sentiment.engine.batches import Collator, Padder, States, prepare
@@ -38,7 +38,7 @@ from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
 from sentiment.pipeline.artifacts import write_csv, write_json
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.labels import FACTS, LABELS
+from sentiment.pipeline.labels import LABELS, decide
 from sentiment.pipeline.params import LoraParams, TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
 from sentiment.pipeline.progress import say, timed
@@ -119,7 +119,7 @@ def validation_measures(prediction: EvalPrediction) -> dict[str, float]:
     """
     logits, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
     positive = probabilities(logits)
-    predicted = positive > 0.5
+    predicted = decide(positive)
     return {
         "accuracy": float((predicted == (labels == 1)).mean()),
         "predicted_positive_rate": float(predicted.mean()),
@@ -315,7 +315,7 @@ def choose_what_learns(model: PreTrainedModel, params: TrainParams) -> None:
 
 
 def write_model(
-    model: PreTrainedModel, tokenizer: Any, lora: LoraParams, precision: str, asked: dict[str, Any], folder: Path
+    model: PreTrainedModel, tokenizer: Any, lora: LoraParams, precision: str, manifest: Manifest, folder: Path
 ) -> None:
     """Write the self-contained model folder, with what `sentiment.inference.predictor` needs to know in sentiment.json.
 
@@ -326,7 +326,7 @@ def write_model(
         tokenizer: the backbone's, with its pad token set.
         lora: whether there are adapters, and what becomes of them.
         precision: fp32, or bf16 for rounded weights.
-        asked: the formulation, and how texts become token ids; from the section `tokenize` of params.yaml.
+        manifest: what sentiment.json will say.
         folder: where to.
     """
     if lora.rank and lora.save == "merged":
@@ -340,8 +340,7 @@ def write_model(
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    stated = {"temperature": 1.0, "threshold": 0.5, "abstain_below": None}
-    write_json(folder / FACTS, {**asked, **stated, "sha256": digests(folder, leave_out=FACTS)})
+    manifest.write(folder)
 
 
 def cost_of_rounding(
@@ -387,10 +386,9 @@ def main() -> None:
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = load_tokenizer(BASE)
-    reading = all_params.tokenize.model_dump(exclude={"augmentation"})
-    asked = {"formulation": all_params.model.formulation, **reading}
-    model, formulation = heads.load(BASE, tokenizer, asked, seed, params.dropout)
-    if asked["formulation"] == "head":
+    manifest = Manifest.from_params(all_params.model.formulation, all_params.tokenize)
+    model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
+    if manifest.has_head:
         drawn = loading.drawn_head(model, held_tensors(BASE))
         say(f"  the classification head is new ({', '.join(drawn)}): drawn from seed {seed}" if drawn else OWN_HEAD)
     choose_what_learns(model, params)
@@ -401,14 +399,14 @@ def main() -> None:
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
             check_best(trainer)
-        write_model(model, tokenizer, params.lora, params.save_precision, asked, FINETUNED)
+        write_model(model, tokenizer, params.lora, params.save_precision, manifest, FINETUNED)
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
     metrics = summarise(trainer, validation_curve)
     say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
     if params.save_precision == "bf16":
-        saved = heads.load(FINETUNED, tokenizer, asked, seed)
+        saved = heads.load(FINETUNED, tokenizer, manifest, seed)
         metrics["rounding"] = cost_of_rounding((model, formulation), saved, validation, params, device)
     write_json(TRAIN_METRICS, metrics)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+
+from sentiment.checkpoints.manifest import Manifest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -31,9 +34,17 @@ TEXTS = [
 ]
 
 
-def reading(max_length: int, side: str = "right", lowercase: bool = False) -> dict[str, object]:
-    """How texts are read, as sentiment.json says it."""
-    return {"max_length": max_length, "truncation_side": side, "lowercase": lowercase}
+def manifest(**stated: Any) -> Manifest:
+    """A manifest of a model with a head, unchecked, with what is stated in place of the usual."""
+    reading = {"max_length": 60, "truncation_side": "right", "lowercase": False, "prompt": "{review} It was"}
+    words = {"negative": ["bad"], "positive": ["good"]}
+    rest = {"formulation": "head", "temperature": 1.0, "threshold": 0.5, "sha256": {}}
+    return Manifest.model_construct(**{**reading, "label_words": words, **rest, **stated})
+
+
+def reading(max_length: int, side: str = "right", lowercase: bool = False) -> Manifest:
+    """A manifest that says how texts are read."""
+    return manifest(max_length=max_length, truncation_side=side, lowercase=lowercase)
 
 
 @pytest.fixture
@@ -193,6 +204,13 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink
+
+
+def parsed_by(module: Any, *words: str) -> argparse.Namespace:
+    """Read a command line by the parser of one command's module."""
+    parser = argparse.ArgumentParser()
+    module.add_parser(parser.add_subparsers())
+    return parser.parse_args(words)
 
 
 def help_of(command: str, modules: tuple[str, ...]) -> tuple[str, list[str]]:

@@ -23,6 +23,7 @@ TOOLS = ("registry", "comparison", "inference", "serving", "export", "cli")  # n
 COVERED_ELSEWHERE = {
     *(f"pipeline/{name}" for name in ("labels", "paths", "progress", "errors", "catalog")),
     "backbones/layers", "backbones/checks", "builtin/gpt2_mini", "training/arguments", "registry/revisions",
+    "registry/repository", "cli/check", "cli/show", "cli/diff", "cli/release",
     "engine/families", "tokens/tokenizer", "reviews/splitting", "export/folder", "evaluation/untuned",
 }  # fmt: skip
 UNUSED = {  # files of a folder that a stage depends on without importing them: `pipeline` is what stages share

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import FACTS, LABELS
+from sentiment.pipeline.labels import LABELS, MANIFEST
 from sentiment.pipeline.progress import say
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def load_classifier(
         _auto("AutoModelForSequenceClassification"), folder, seed, **_head_settings(folder, tokenizer, dropout)
     )
     lacking = dict.fromkeys(info["missing_keys"], "missing") | misshapen(info)
-    if lacking and (folder / FACTS).is_file():
+    if lacking and (folder / MANIFEST).is_file():
         raise InputError(
-            f"{folder}: no classification head for {' and '.join(LABELS)} ({listed(lacking)}), though {FACTS} says "
+            f"{folder}: no classification head for {' and '.join(LABELS)} ({listed(lacking)}), though {MANIFEST} says "
             "that the model answers by its head; restore the folder with `dvc checkout`, or train again"
         )
     return model

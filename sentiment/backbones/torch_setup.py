@@ -20,7 +20,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 64 * 2**20}
 
 
-def set_up_torch(seed: int, threads: int, device: str) -> None:
+def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml: device") -> None:
     """Seed everything and fix what changes the bits of a result.
 
     fp32 means fp32 on a GPU too: torch leaves TF32, which rounds the factors of a product to 10 bits, off unless asked,
@@ -30,14 +30,12 @@ def set_up_torch(seed: int, threads: int, device: str) -> None:
         seed: the seed of params.yaml.
         threads: CPU threads; the order of floating-point sums depends on it.
         device: cpu, cuda or mps.
+        where: the key or option that the device comes from, for the message.
 
     Raises:
         InputError: this machine has no such device.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[device]:
-        here = allowed(device, [name for name, present in available.items() if present])
-        raise InputError(f"params.yaml: device: found {device}, but torch {torch.__version__} sees none here; {here}")
+    check_device(device, where)
     if device == "cpu":
         keep_freed_pages()
     quiet: Any = logging  # untyped; a head drawn anew is expected here, and reported at length otherwise
@@ -48,6 +46,22 @@ def set_up_torch(seed: int, threads: int, device: str) -> None:
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     set_seed(seed)
+
+
+def check_device(device: str, where: str) -> None:
+    """Raise if torch does not see a device on this machine.
+
+    Args:
+        device: cpu, cuda or mps.
+        where: the key or option that it comes from, for the message.
+
+    Raises:
+        InputError: names the devices it sees.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device):
+        here = allowed(device, [name for name, present in available.items() if present])
+        raise InputError(f"{where}: found {device}, but torch {torch.__version__} sees none here; {here}")
 
 
 def check_precision(precision: str, device: str) -> None:

@@ -1,152 +1,130 @@
-"""What sentiment.json says about the model folder it lies in, and whether the folder is still the one that was written.
-
-`SCHEMA` describes every key; stages/train.py writes them, `sentiment.inference.predictor` does as they say.
-"""
+"""sentiment.json, the manifest of a model folder: how its model reads texts and answers, and what its files hash to."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
 
-from jsonschema import Draft202012Validator
+from pydantic import ConfigDict, Field
 
+from sentiment.pipeline.artifacts import read_json_object, write_json
 from sentiment.pipeline.errors import InputError, plain_name
-from sentiment.pipeline.labels import FACTS, LABELS
-
-_WORDS = {"type": "array", "minItems": 1, "items": {"type": "string"}}
-
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": [
-        "formulation", "max_length", "truncation_side", "lowercase", "prompt", "label_words", "temperature",
-        "threshold", "sha256",
-    ],
-    "properties": {
-        "formulation": {"enum": ["head", "label_words"], "description": "How the model is asked."},
-        "max_length": {"type": "integer", "minimum": 4, "description": "Tokens kept of a text, special ones included."},
-        "truncation_side": {"enum": ["right", "left", "head+tail"], "description": "Which side of a text is cut."},
-        "lowercase": {"type": "boolean", "description": "Whether capitals are read as small letters."},
-        "prompt": {"type": "string", "description": "What stands around {review}; read for label_words alone."},
-        "label_words": {
-            "type": "object",
-            "required": list(LABELS),
-            "properties": dict.fromkeys(LABELS, _WORDS),
-            "description": "The words that answer for each label; read for label_words alone.",
-        },
-        "temperature": {
-            "type": "number",
-            "exclusiveMinimum": 0,
-            "description": "What the logits are divided by before they become probabilities.",
-        },
-        "threshold": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "A text is positive where the probability of positive is greater than this.",
-        },
-        "abstain_below": {
-            "type": ["number", "null"],
-            "minimum": 0,
-            "maximum": 1,
-            "description": "A label whose own probability is less than this is left empty; null or no key: none is.",
-        },
-        "sha256": {
-            "type": "object",
-            "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "description": "The sha256 of every other file of the folder.",
-        },
-    },
-}  # fmt: skip
+from sentiment.pipeline.labels import MANIFEST, THRESHOLD
+from sentiment.pipeline.params import Positive, Reading, Share, TokenizeParams, problems_of
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """Read and check the sentiment.json of a model folder.
+class Manifest(Reading):
+    """How the model of a folder reads texts and answers, and what the folder's files must hash to.
 
-    Args:
-        folder: a folder that the stage train wrote.
-
-    Returns:
-        Its keys, as `SCHEMA` describes them, `abstain_below` always among them.
-
-    Raises:
-        InputError: the folder or the file is missing, or the file says something that cannot be or names a file
-            outside its folder.
+    A key that is not among these stays when the manifest is written again.
     """
-    path = folder / FACTS
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; run `dvc repro` or `dvc pull {folder}`, or name a revision that has it: "
-            "--rev REV, with --repo for another repository"
+
+    model_config = ConfigDict(extra="allow")
+
+    formulation: Literal["head", "label_words"] = Field(description="what answers")
+    temperature: Positive = Field(description="the logits are divided by it before they become probabilities")
+    threshold: Share = Field(description="a text is positive where the probability of positive is greater")
+    abstain_below: Share | None = Field(
+        None, description="a label whose own probability is less is left empty; null leaves none empty"
+    )
+    sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        description="the sha256 of every other file of the folder"
+    )
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a classification head answers; otherwise the language model does, by its label words."""
+        return self.formulation == "head"
+
+    @classmethod
+    def from_params(cls, formulation: str, params: TokenizeParams) -> Self:
+        """Return the manifest of a model that is about to be trained, whose files are not yet known."""
+        reading = params.model_dump(include=set(Reading.model_fields))
+        return cls.model_validate(
+            {**reading, "formulation": formulation, "temperature": 1.0, "threshold": THRESHOLD, "sha256": {}}
         )
-    if not path.is_file():
-        raise InputError(f"{folder}: no {FACTS} in it; only a folder that the stage train wrote can be asked")
-    try:
-        facts = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
-    errors = Draft202012Validator(SCHEMA).iter_errors(facts)
-    problems = [
-        f"{'.'.join(map(str, error.path)) or 'as a whole'}: {error.message}"
-        for error in sorted(errors, key=lambda error: list(map(str, error.path)))
-    ]
-    if problems:
-        raise InputError(f"{path} has {len(problems)} problem(s); train the model again:\n  " + "\n  ".join(problems))
-    for name in facts["sha256"]:
-        plain_name(name, f"{path}: sha256")  # files of these names are read, fetched and deleted
-    return {"abstain_below": None, **facts}
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read and check the manifest of a model folder.
+
+        Args:
+            folder: a folder that the stage train wrote.
+
+        Raises:
+            InputError: the folder or the file is missing, or the file says something that cannot be or names a file
+                outside its folder.
+        """
+        path = folder / MANIFEST
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; run `dvc repro` or `dvc pull {folder}`, or name a revision that has it: "
+                "--rev REV, with --repo for another repository"
+            )
+        if not path.is_file():
+            raise no_manifest(folder)
+        content = read_json_object(path)
+        problems = problems_of(cls, content)
+        if problems:
+            listed = "".join(f"\n  {problem}" for problem in problems)
+            raise InputError(f"{path} has {len(problems)} problem(s); train the model again:{listed}")
+        manifest = cls.model_validate(content)
+        for name in manifest.sha256:
+            plain_name(name, f"{path}: sha256")  # files of these names are read, fetched and deleted
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest as the last file of a model folder, with the hashes of all others."""
+        write_json(folder / MANIFEST, {**self.model_dump(), "sha256": digests(folder)})
+
+    def differing(self, folder: Path) -> dict[str, str]:
+        """Compare the files of a folder with the hashes.
+
+        Returns:
+            File name to what is wrong with it: `missing`, `changed`, or `not listed` for a file that came later and
+            that transformers might read. A README or a hidden file changes no answer and may lie there.
+        """
+        found, stated = digests(folder), self.sha256
+        harmless = {name for name in found if name.startswith(".") or name.endswith(".md")}
+        wrong = {n: "missing" if n not in found else "changed" for n in stated if found.get(n) != stated[n]}
+        return wrong | dict.fromkeys(found.keys() - stated.keys() - harmless, "not listed")
+
+    def check_files(self, folder: Path) -> None:
+        """Raise if the files of a folder are not those that were written.
+
+        Raises:
+            InputError: names each file and what is wrong with it.
+        """
+        wrong = self.differing(folder)
+        if wrong:
+            named = "; ".join(f"{name}: {problem}" for name, problem in sorted(wrong.items()))
+            raise InputError(
+                f"{folder}: {len(wrong)} file(s) unlike what {MANIFEST} says ({named}); restore the folder, with "
+                "`dvc checkout` or from where it came, or train again"
+            )
 
 
-def differing(folder: Path, facts: Mapping[str, Any]) -> dict[str, str]:
-    """Compare the files of a model folder with what sentiment.json says they hash to.
-
-    Args:
-        folder: the folder.
-        facts: from `read_facts`.
-
-    Returns:
-        File name to what is wrong with it: `missing`, `changed`, or `not listed` for a file that came later and that
-        transformers might read. A README or a hidden file changes no answer and may lie there.
-    """
-    found, stated = digests(folder, leave_out=FACTS), facts["sha256"]
-    harmless = {name for name in found if name.startswith(".") or name.endswith(".md")}
-    wrong = {name: "missing" if name not in found else "changed" for name in stated if found.get(name) != stated[name]}
-    return wrong | dict.fromkeys(found.keys() - stated.keys() - harmless, "not listed")
-
-
-def check_files(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Refuse a model folder whose files are not those that were written.
-
-    Raises:
-        InputError: names each file and what is wrong with it.
-    """
-    wrong = differing(folder, facts)
-    if wrong:
-        named = "; ".join(f"{name}: {problem}" for name, problem in sorted(wrong.items()))
-        raise InputError(
-            f"{folder}: {len(wrong)} file(s) unlike what {FACTS} says ({named}); restore the folder, with "
-            "`dvc checkout` or from where it came, or train again"
-        )
+def no_manifest(folder: object) -> InputError:
+    """Return the error for a folder without a manifest."""
+    return InputError(f"{folder}: no {MANIFEST} in it; only a folder that the stage train wrote can be used")
 
 
 def content_revision(folder: Path) -> str:
     """Name a model folder by its content.
 
     Returns:
-        `sha256:` and 64 hexadecimal digits: the hash of sentiment.json, which holds the hashes of all other files and
+        `sha256:` and 64 hexadecimal digits: the hash of the manifest, which holds the hashes of all other files and
         so stands for them; the same wherever the folder lies.
     """
-    return f"sha256:{hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()}"
+    return f"sha256:{_sha256(folder / MANIFEST)}"
 
 
-def digests(folder: Path, leave_out: str) -> dict[str, str]:
-    """Compute the sha256 of the files of a model folder, by name, one file left out."""
-    return {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.is_file() and file.name != leave_out}
+def digests(folder: Path) -> dict[str, str]:
+    """Compute the sha256 of every file of a model folder but its manifest, by name."""
+    return {file.name: _sha256(file) for file in sorted(folder.iterdir()) if file.is_file() and file.name != MANIFEST}
 
 
 def _sha256(file: Path) -> str:
-    """Compute a file's sha256 as 64 hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

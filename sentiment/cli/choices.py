@@ -6,13 +6,13 @@ which editors complete, docs/choices.md and the comments of params.yaml in line 
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.params import Params, fields
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
@@ -89,19 +89,17 @@ def commented(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Commands) -> None:
     """Declare the command."""
-    text = "List every param of params.yaml with what it may be."
-    parser: argparse.ArgumentParser = commands.add_parser("choices", help=text, description=text)
+    parser = add_command(commands, "choices", run, "List every param of params.yaml with what it may be.")
     parser.add_argument(
         "--write", action="store_true", help=f"write {PARAMS_SCHEMA}, {CHOICES} and the comments of {PARAMS} instead"
     )
-    parser.set_defaults(command=run)
 
 
-def run(write: bool) -> None:
+def run(options: Options) -> None:
     """List the choices, or write what is made from them."""
-    if write:
+    if options.write:
         for path, content in written().items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8", newline="\n")

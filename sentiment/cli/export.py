@@ -7,16 +7,14 @@ which holds times, are the same bytes whenever the same model is exported.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import ModelOptions, add_model_options, count, load
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
 from sentiment.cli.predict import file_source
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
@@ -25,7 +23,7 @@ from sentiment.pipeline.progress import say, timed
 
 if TYPE_CHECKING:
     from sentiment.reviews.files import Chunk
-from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare, show, write
+from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
 
 OUTPUT = Path("models/onnx")  # git-ignored, and no DVC out: made again at any time
 
@@ -36,19 +34,10 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TRUTH = {word: number for number, label in enumerate(LABELS) for word in (str(number), label)}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
-    """What was asked for on the command line; `add_options` says what each word means."""
-
-    output: Path
-    int8: bool
-    texts: Path
-    column: str
-    limit: int | None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of `export`."""
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    about = "Write a model as ONNX, with a report of how far its answers are from the model's own."
+    parser = add_command(commands, "export", run, about, __doc__)
     add_model_options(parser)
     add, texts = parser.add_argument, PREPARED / "test.parquet"
     add("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to (default: {OUTPUT})")
@@ -56,11 +45,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--texts", type=Path, default=texts, metavar="FILE", help=f"texts to compare answers on (default: {texts})")
     add("--column", default="text", help="the column that holds them (default: text); labels stand in `label`")
     add("--limit", type=count, metavar="N", help="compare on the first N texts alone")
-
-
-def export(**choices: object) -> None:
-    """Write a model as ONNX, with a report of how far its answers are from the model's own."""
-    run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
 
 
 def run(options: Options) -> None:
@@ -72,14 +56,14 @@ def run(options: Options) -> None:
     check_installed()
     check_output(options.output)
     texts, labels = read_texts(options.texts, options.column, options.limit)
-    predictor = load(options)
+    predictor = load_predictor(options)
     with tempfile.TemporaryDirectory(prefix=f".{options.output.name}-", dir=options.output.parent) as aside:
         folder = Path(aside) / options.output.name
         with timed(f"exporting {options.model}"):
-            write(predictor, folder, options.int8)
+            write_export(predictor, folder, options.int8)
         with timed(f"comparing answers on {len(texts)} texts"):
-            report = compare(predictor, folder, texts, labels)
-        show(report)
+            report = compare_export(predictor, folder, texts, labels)
+        print_parity(report)
         check_parity(report)
         (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         if options.output.is_dir():
@@ -89,7 +73,7 @@ def run(options: Options) -> None:
 
 
 def check_installed() -> None:
-    """Refuse to begin without the packages of the export.
+    """Raise if the export has to do without the packages of the export.
 
     Raises:
         InputError: says how to install them.
@@ -133,11 +117,11 @@ def read_texts(path: Path, column: str, limit: int | None) -> tuple[list[str], l
 
 
 def _labels(chunk: Chunk) -> list[Any]:
-    """Give what stands in the column `label` of each row; None where there is none."""
+    """Return what stands in the column `label` of each row; None where there is none."""
     if not isinstance(chunk.rows, list):
         columns = chunk.rows.schema.names
         return chunk.rows["label"].to_pylist() if "label" in columns else [None] * len(chunk.texts)
     if "label" in chunk.columns:
-        place = chunk.columns.index("label")
-        return [row[place] for row in chunk.rows]
+        number = chunk.columns.index("label")
+        return [row[number] for row in chunk.rows]
     return [row.get("label") if isinstance(row, dict) else None for row in chunk.rows]

@@ -1,42 +1,44 @@
-"""The options that say which model a command asks, and where it runs: the same words for predict, serve and export."""
+"""What the commands share: how they are declared, and the options that say which model runs where."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.paths import FINETUNED
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
 
+Options = argparse.Namespace  # the words of the command line; each command's `add_parser` says what they mean
+Commands = Any  # argparse's collection of commands, whose type has no public name
 
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """Which model is asked, and where it runs; the functions below say what each word means."""
 
-    model: str
-    rev: str | None
-    repo: str | None
-    remote: str | None
-    threads: int | None
-    device: str = "cpu"
-    batch_size: int | None = None
+def add_command(
+    commands: Commands, name: str, run: Callable[[Options], None], about: str, description: str | None = None
+) -> argparse.ArgumentParser:
+    """Declare a command: its name, the function that runs it, what it does in one line, and perhaps in more."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=about, description=description or about)
+    parser.set_defaults(run=run)
+    return parser
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options that say which model is asked."""
+    """Declare the options that say which model is used."""
     add = parser.add_argument
     add("--model", default=str(FINETUNED), metavar="FOLDER", help=f"model folder (default: {FINETUNED})")
     add("--rev", help="take the folder from this git revision; kept below ~/.cache/sentiment")
     add("--repo", metavar="URL_OR_PATH", help="... of this repository")
     add("--remote", metavar="NAME", help="... and its files from this DVC remote")
     add("--threads", type=count, help="CPU threads (default: torch's choice)")
+    parser.set_defaults(device="cpu", batch_size=None)
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the options that say where texts are scored, and how many at once."""
+    """Declare the options that say where texts are scored, and how many at once."""
     add = parser.add_argument
     add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
     add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
@@ -50,20 +52,25 @@ def count(word: str) -> int:
     return number
 
 
-def load(options: ModelOptions) -> Predictor:
-    """Set up torch as the stages do, and load the model that was asked for."""
+def load_predictor(options: Options) -> Predictor:
+    """Set up torch as the stages do, and load the chosen model.
+
+    Raises:
+        InputError: there is no such model or device.
+    """
+    if not (options.rev or options.repo or options.remote):
+        Manifest.read(Path(options.model))  # a missing model is reported before the seconds that torch takes to load
     import torch
 
     from sentiment.backbones.torch_setup import set_up_torch
-    from sentiment.inference.predictor import BATCH_SIZE, Predictor, check_device
+    from sentiment.inference.predictor import DEFAULT_BATCH_SIZE, Predictor
 
-    check_device(options.device)
-    set_up_torch(0, options.threads or torch.get_num_threads(), options.device)
+    set_up_torch(0, options.threads or torch.get_num_threads(), options.device, "--device")
     return Predictor.load(
         options.model,
         rev=options.rev,
         repo=options.repo,
         remote=options.remote,
         device=options.device,
-        batch_size=options.batch_size or BATCH_SIZE,
+        batch_size=options.batch_size or DEFAULT_BATCH_SIZE,
     )

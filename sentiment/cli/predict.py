@@ -1,12 +1,11 @@
 """The command `predict`: texts from the command line, standard input or a file in, the same rows with predictions out.
 
 Rows go through in chunks; those of a chunk are sorted by length for the model and come out in their own order. A file
-is read once before the model is loaded, so that every row that cannot be used is told before any long work.
+is read once before the model is loaded, so that every row that cannot be used is reported before any long work.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
@@ -17,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, count, load
+from sentiment.cli.options import (
+    Commands,
+    Options,
+    add_command,
+    add_model_options,
+    add_scoring_options,
+    count,
+    load_predictor,
+)
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
 
@@ -33,22 +40,9 @@ COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "mo
 _FILE_NAME = re.compile(r"\S*\.(csv|tsv|jsonl|parquet|json|txt|xlsx?|gz|zip)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
-    """What was asked for on the command line; `add_options` says what each word means."""
-
-    inputs: list[str]
-    column: str
-    format: str
-    output: Path | None
-    json: bool
-    prefix: str
-    on_bad_rows: str
-    chunk_rows: int | None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of `predict`."""
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(commands, "predict", run, "Say of texts whether they are negative or positive.", __doc__)
     add = parser.add_argument
     add("inputs", nargs="+", metavar="TEXT", help="texts; or one file (.csv, .tsv, .jsonl, .parquet); or - for stdin")
     add("--column", default="text", help="the column that holds the texts (default: text)")
@@ -102,7 +96,6 @@ def _is_file(word: str) -> bool:
 
 
 def _arguments(texts: list[str]) -> Source:
-    """Take the words themselves as texts."""
     from sentiment.reviews.files import text_chunks
 
     return Source("the command line", "text", lambda size: text_chunks(texts, size), again=True)
@@ -190,7 +183,6 @@ def examine(source: Source, options: Options, names: list[str]) -> int:
 
 
 def _refuse(count: int, described: str) -> None:
-    """Stop because of rows that cannot be used."""
     raise InputError(
         f"{count} row(s) cannot be used (rows count from 1, a header not counted):\n  {described}\n"
         "correct the rows, or leave them out with --on-bad-rows drop"
@@ -222,7 +214,6 @@ class Progress:
             self._say(time.monotonic())
 
     def _say(self, now: float) -> None:
-        """Print one line."""
         of = "" if self.total is None else f" of {self.total:,}"
         say(f"  {self.rows:,}{of} rows, {self.rows / (now - self.start):,.0f} rows/s")
         self.last, self.said = now, self.rows
@@ -290,7 +281,7 @@ def answer(source: Source, predictor: Predictor, writer: Writer, options: Option
     return problems.describe()
 
 
-def run(options: Options) -> None:
+def predict_rows(options: Options) -> None:
     """Predict for every row.
 
     Raises:
@@ -301,15 +292,15 @@ def run(options: Options) -> None:
     names = [options.prefix + name for name in COLUMNS]
     total = examine(source, options, names) if source.again else None
     with opened_writer(source, options, dict(zip(names, COLUMNS.values(), strict=True))) as writer:
-        left_out = answer(source, load(options), writer, options, total)
+        left_out = answer(source, load_predictor(options), writer, options, total)
     if left_out:
         say(f"rows left out:\n  {left_out}")
 
 
-def predict(**choices: object) -> None:
-    """Say of texts whether they are negative or positive."""
+def run(options: Options) -> None:
+    """Predict, and end as programs in a pipe do where the reader has gone."""
     try:
-        run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
+        predict_rows(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

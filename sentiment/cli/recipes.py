@@ -1,19 +1,22 @@
-"""Named sets of choices, from recipes.yaml: list them, write one into params.yaml, or print it as flags of DVC."""
+"""The command `recipe`: named sets of choices of recipes.yaml, listed, written into params.yaml, or as flags of DVC."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
-from sentiment.pipeline.params import flatten, load_params
+from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import PARAMS, RECIPES
+from sentiment.pipeline.progress import say
 
 DEFAULT = "default"
 
@@ -24,7 +27,7 @@ def read_recipes() -> dict[str, dict[str, Any]]:
 
 
 def resolve(name: str) -> dict[str, Any]:
-    """Give every choice of a recipe: the default's, and what the recipe does otherwise.
+    """Return every choice of a recipe: the default's, and what the recipe does otherwise.
 
     Args:
         name: a recipe of recipes.yaml.
@@ -46,17 +49,17 @@ def resolve(name: str) -> dict[str, Any]:
 
 
 def changes(name: str) -> dict[str, Any]:
-    """Give the choices of a recipe that params.yaml makes otherwise today."""
-    today = dict(flatten(load_params().model_dump()))
+    """Return the choices of a recipe that params.yaml makes otherwise today."""
+    today = dict(flatten(read_yaml(PARAMS)))  # unchecked: a recipe repairs what is wrong there
     return {key: value for key, value in resolve(name).items() if key not in today or today[key] != value}
 
 
 def flags(name: str) -> list[str]:
     """Write a recipe as flags of `dvc exp run`, `-S key=value` for every choice that params.yaml makes otherwise."""
-    return [part for key, value in changes(name).items() for part in ("-S", f"{key}={_word(value)}")]
+    return [part for key, value in changes(name).items() for part in ("-S", f"{key}={_override_word(value)}")]
 
 
-def _word(value: Any) -> str:
+def _override_word(value: Any) -> str:
     """Write a value as DVC's override grammar reads it."""
     plain = isinstance(value, str) and re.fullmatch(r"[\w.-]+", value)
     return str(value) if plain else json.dumps(value)
@@ -64,24 +67,71 @@ def _word(value: Any) -> str:
 
 def use(name: str, path: Path = PARAMS) -> None:
     """Write a recipe into params.yaml."""
-    write(resolve(name), path)
+    write_choices(resolve(name), path)
 
 
-def write(choices: Mapping[str, Any], path: Path) -> None:
+def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     """Write choices, by their dotted keys, into a params file; comments, order and the form that DVC writes stay."""
     yaml = YAML()
     content = yaml.load(path)
     for key, value in choices.items():
-        place: Any = content
+        section: Any = content
         *parents, last = key.split(".")
         for parent in parents:
-            place = place[parent]
-        if place[last] != value:
-            place[last] = value
+            section = section.setdefault(parent, {})
+        if last not in section or section[last] != value:
+            section[last] = value
     yaml.dump(content, path)
 
 
-def describe(name: str) -> Mapping[str, Any]:
-    """Give what `show` prints: the recipe's choices, those that differ from the default's marked."""
+def marked_choices(name: str) -> Mapping[str, Any]:
+    """Return what `show` prints: the recipe's choices, those that differ from the default's marked."""
     default = read_recipes()[DEFAULT]["params"]
     return {key: (value, name != DEFAULT and default[key] != value) for key, value in resolve(name).items()}
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command, with an action for each thing to do with a recipe."""
+    recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
+    actions = recipe.add_subparsers(required=True, metavar="ACTION")
+    add_command(actions, "list", run_list, "List the recipes.")
+    about = "Print the choices of a recipe; a star marks what it does otherwise than the default."
+    named = [add_command(actions, "show", run_show, about)]
+    named.append(add_command(actions, "use", run_use, "Write a recipe into params.yaml."))
+    named.append(add_command(actions, "flags", run_flags, "Print a recipe as flags of `dvc exp run`."))
+    for parser in named:
+        parser.add_argument("name", help="the recipe")
+
+
+def run_list(_options: Options) -> None:
+    """List the recipes."""
+    _print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()])
+
+
+def run_show(options: Options) -> None:
+    """Print the choices of a recipe."""
+    choices = marked_choices(options.name).items()
+    rows = [(key, f"{value}{' *' if differs else ''}") for key, (value, differs) in choices]
+    _print_table(("choice", "value"), rows, options.name)
+
+
+def run_use(options: Options) -> None:
+    """Write a recipe into params.yaml, and say what changed."""
+    changed = changes(options.name)
+    use(options.name)
+    say(f"{PARAMS}: {', '.join(changed) or 'nothing'} changed; `dvc repro` runs it")
+
+
+def run_flags(options: Options) -> None:
+    """Print a recipe as flags."""
+    print(shlex.join(flags(options.name)))  # noqa: T201
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[tuple[str, str]], title: str | None = None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heads, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

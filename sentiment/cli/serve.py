@@ -10,30 +10,27 @@ from __future__ import annotations
 import argparse
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from types import ModuleType
 
-from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, count, load
+from sentiment.cli.options import (
+    Commands,
+    Options,
+    add_command,
+    add_model_options,
+    add_scoring_options,
+    count,
+    load_predictor,
+)
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.progress import say
 
 REQUIREMENTS = "requirements-serve.txt"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options(ModelOptions):
-    """What was asked for on the command line; `add_options` says what each word means."""
-
-    host: str
-    port: int
-    max_texts: int
-    max_characters: int
-    max_waiting: int
-    wait_ms: float
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe the command line of `serve`."""
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    about = "Answer on a page and a JSON endpoint, with what each word did."
+    parser = add_command(commands, "serve", run, about, __doc__)
     add = parser.add_argument
     add_model_options(parser)
     add_scoring_options(parser)
@@ -85,19 +82,20 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise InputError(
-            f"--host {host} --port {port}: {error.strerror}; name others, or --port 0 for a free one"
+            f"--host {host} --port {port}: {error.strerror}; choose another with --port, or 0 for a free one"
         ) from error
 
 
 def run(options: Options) -> None:
-    """Serve until the process is told to end; what was asked before that is answered.
+    """Serve until the process has to end; what came before that is answered.
 
     Raises:
         InputError: the model or a choice cannot be used.
     """
     uvicorn = find_uvicorn()
-    with listen(options.host, options.port) as listener:
-        predictor = load(options)
+    # Ctrl+C, which uvicorn raises again when all is answered
+    with suppress(KeyboardInterrupt), listen(options.host, options.port) as listener:
+        predictor = load_predictor(options)
 
         from sentiment.serving.app import make_app
         from sentiment.serving.schema import Limits
@@ -106,10 +104,5 @@ def run(options: Options) -> None:
         app = make_app(predictor, limits)
         host = f"[{options.host}]" if ":" in options.host else options.host
         say(f"http://{host}:{listener.getsockname()[1]}/ answers with {predictor.revision}; Ctrl+C ends it")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
-
-
-def serve(**choices: object) -> None:
-    """Answer on a page and a JSON endpoint, with what each word did."""
-    with suppress(KeyboardInterrupt):  # Ctrl+C, which uvicorn raises again when all is answered
-        run(Options(**choices))  # type: ignore[arg-type]  # argparse has given each its type
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        server.run(sockets=[listener])

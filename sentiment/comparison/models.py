@@ -18,12 +18,12 @@ from sentiment.checkpoints.blocks import block_of, block_of_file, height_of_bloc
 from sentiment.checkpoints.sketches import FILE as SKETCHES
 from sentiment.checkpoints.sketches import RELATIVE_ERROR, Sketch, distance, read_sketches, sketch_file
 from sentiment.checkpoints.tensors import StoredTensor, pieces, read_header
-from sentiment.evaluation.deltas import Change, check_finite, check_shapes, measure, together
+from sentiment.evaluation.deltas import WeightDelta, check_finite, check_shapes, measure_delta, together
 from sentiment.pipeline.errors import InputError
-from sentiment.registry.revisions import Facts, Folder, Revision, find
+from sentiment.registry.revisions import Context, Folder, Revision, find
 
 Side = Folder | Revision
-Row = tuple[str, Any, Any]  # what differs, and its value on both sides; None where it has none
+DifferenceRow = tuple[str, Any, Any]  # what differs, and its value on both sides; None where it has none
 ADAPTER_BLOCK = "adapter"
 ONLY = ("only in A", "only in B")
 
@@ -37,8 +37,8 @@ class Block:
 
     name: str
     state: str
-    change: Change | None
-    tensors: dict[str, Change]
+    change: WeightDelta | None
+    tensors: dict[str, WeightDelta]
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Difference:
     second: str
     how: str
     blocks: list[Block]
-    params: list[Row]
-    metrics: list[Row]
-    data: list[Row]
+    params: list[DifferenceRow]
+    metrics: list[DifferenceRow]
+    data: list[DifferenceRow]
     notes: list[str] = field(default_factory=list)
 
 
@@ -61,10 +61,10 @@ class Compared:
 
     first: dict[str, str]
     second: dict[str, str]
-    changes: dict[str, Change]
+    changes: dict[str, WeightDelta]
 
 
-def compare(first: str, second: str, repo: str, remote: str | None, how: str) -> Difference:
+def compare_models(first: str, second: str, repo: str, remote: str | None, how: str) -> Difference:
     """Compare two models.
 
     Args:
@@ -78,9 +78,13 @@ def compare(first: str, second: str, repo: str, remote: str | None, how: str) ->
     Raises:
         InputError: one of them cannot be found or read, both are the same, or tensors have different shapes.
     """
-    a, b = find(first, repo, remote), find(second, repo, remote)
+    with find(first, repo, remote) as a, find(second, repo, remote) as b:
+        return _compare(a, b, how)
+
+
+def _compare(a: Side, b: Side, how: str) -> Difference:
     if a.identity == b.identity:
-        raise InputError(f"{first} and {second} are one and the same ({a.identity}); give two different ones")
+        raise InputError(f"{a.title} and {b.title} are one and the same ({a.identity}); give two different ones")
     notes = _adapter_notes(a, b)
     if isinstance(a, Folder) and isinstance(b, Folder) and how == "sketches":
         how = "exact"  # two folders on this machine: to sketch them would read as much
@@ -101,7 +105,6 @@ def compare(first: str, second: str, repo: str, remote: str | None, how: str) ->
 
 
 def _weights(side: Side) -> set[str]:
-    """Name the files that hold weights."""
     return set(side.files) - {SKETCHES}
 
 
@@ -125,12 +128,12 @@ def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
         with a.open(old) as before, b.open(new) as after:
             for name in names:
                 parts = pieces(before, olds[name][1], old), pieces(after, news[name][1], new)
-                changes[name] = measure(*parts, name)
+                changes[name] = measure_delta(*parts, name)
     return Compared({n: file for n, (file, _) in olds.items()}, {n: file for n, (file, _) in news.items()}, changes)
 
 
 def _headers(side: Side, files: Iterable[str]) -> dict[str, tuple[str, StoredTensor]]:
-    """Find every tensor of the files: its file, and its place in it."""
+    """Find every tensor of the files: its file, and its position in it."""
     found: dict[str, tuple[str, StoredTensor]] = {}
     for file in sorted(files):
         with side.open(file) as stream:
@@ -146,9 +149,9 @@ def by_sketches(a: Side, b: Side, first: set[str], second: set[str]) -> Compared
         old, new = olds[name], news[name]
         check_shapes(name, old.shape, new.shape)
         if old.exact:
-            changes[name] = measure([old.values], [new.values], name)
+            changes[name] = measure_delta([old.values], [new.values], name)
         else:
-            changes[name] = Change(old.size, old.norm**2, new.norm**2, distance(old, new) ** 2, None, None)
+            changes[name] = WeightDelta(old.size, old.norm**2, new.norm**2, distance(old, new) ** 2, None, None)
             check_finite(changes[name], name)
     return Compared({n: sketch.file for n, sketch in olds.items()}, {n: s.file for n, s in news.items()}, changes)
 
@@ -184,7 +187,6 @@ def _blocks(a: Side, b: Side, same: set[str], compared: Compared | None) -> list
 
 
 def _summed(block: str, names: list[str], compared: Compared) -> Block:
-    """Sum the tensors of a block up."""
     tensors = {name: compared.changes[name] for name in names if name in compared.changes}
     if not tensors:
         return Block(block, ONLY[0] if names[0] in compared.first else ONLY[1], None, {})
@@ -209,7 +211,7 @@ def _block_of_tensor(name: str, compared: Compared) -> str:
 
 
 def _adapter_notes(a: Side, b: Side) -> list[str]:
-    """Say of each side with an adapter what its blocks are."""
+    """Return a note for each side with an adapter on what its blocks are."""
     return [
         f"{side.title} holds an adapter beside the weights of its base: {ADAPTER} is a block of its own, and what it "
         "would add to the others when merged does not count as a change of theirs"
@@ -218,13 +220,15 @@ def _adapter_notes(a: Side, b: Side) -> list[str]:
     ]
 
 
-def _other_differences(a: Side, b: Side, notes: list[str]) -> tuple[list[Row], list[Row], list[Row]]:
+def _other_differences(
+    a: Side, b: Side, notes: list[str]
+) -> tuple[list[DifferenceRow], list[DifferenceRow], list[DifferenceRow]]:
     """Compare params, metrics and data; what cannot be compared is noted."""
-    facts = [side.facts() for side in (a, b)]
-    folders = [side.title for side, held in zip((a, b), facts, strict=True) if held is None]
+    contexts = [side.context() for side in (a, b)]
+    folders = [side.title for side, held in zip((a, b), contexts, strict=True) if held is None]
     if folders:
         notes.append(f"params, metrics and data are those of revisions; {' and '.join(folders)}: a folder alone")
-    known = [held for held in facts if isinstance(held, Facts)]
+    known = [held for held in contexts if isinstance(held, Context)]
     notes.extend(problem for held in known for problem in held.problems)
     if len(known) < 2:
         return [], [], []
@@ -232,7 +236,7 @@ def _other_differences(a: Side, b: Side, notes: list[str]) -> tuple[list[Row], l
     return _rows(one.params, two.params), _rows(one.metrics, two.metrics), _rows(one.data, two.data)
 
 
-def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
+def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferenceRow]:
     """List the keys whose values differ, in the order of the first."""
     keys = dict.fromkeys((*first, *second))
     return [(key, first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)]

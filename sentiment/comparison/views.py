@@ -12,8 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sentiment.comparison.models import Block, Difference, Row
-from sentiment.evaluation.deltas import Change
+from sentiment.comparison.models import Block, Difference, DifferenceRow
+from sentiment.evaluation.deltas import WeightDelta
 from sentiment.pipeline.errors import InputError
 from sentiment.registry.revisions import Tracked
 
@@ -25,11 +25,11 @@ _HEADS = {
 _SECTIONS = {"params": "Params", "metrics": "Metrics", "data": "Data and models"}
 
 
-def show(difference: Difference, form: str) -> None:
+def show_difference(difference: Difference, form: str) -> None:
     """Print a difference.
 
     Args:
-        difference: from `sentiment.comparison.models.compare`.
+        difference: from `sentiment.comparison.models.compare_models`.
         form: table, json or md.
     """
     if form == "json":
@@ -93,7 +93,6 @@ def draw(difference: Difference, path: Path) -> None:
 
 
 def _title(difference: Difference) -> str:
-    """Say which two models are compared."""
     return f"A: {difference.first} → B: {difference.second}"
 
 
@@ -102,7 +101,7 @@ def block_table(difference: Difference) -> tuple[list[str], list[list[str]]]:
     return _change_table("block", [(b.name, b.state, b.change) for b in difference.blocks], difference.how)
 
 
-def other_rows(section: str, rows: Sequence[Row]) -> list[list[str]]:
+def other_rows(section: str, rows: Sequence[DifferenceRow]) -> list[list[str]]:
     """Lay params, metrics or data out as rows of words; metrics with their change."""
     laid = []
     for name, first, second in rows:
@@ -120,7 +119,7 @@ def _last(section: str) -> list[str]:
 
 
 def _change_table(
-    what: str, rows: Sequence[tuple[str, str, Change | None]], how: str
+    what: str, rows: Sequence[tuple[str, str, WeightDelta | None]], how: str
 ) -> tuple[list[str], list[list[str]]]:
     """Lay names, states and changes out as a table of words."""
     measures = _MEASURES.get(how, ()) if any(change for _, _, change in rows) else ()
@@ -133,7 +132,6 @@ def _change_table(
 
 
 def _cell(measure: str, value: float | None, state: str) -> str:
-    """Write one number of a change."""
     if measure == "cosine" and state == "unchanged":
         return "1"
     if value is None:
@@ -141,13 +139,13 @@ def _cell(measure: str, value: float | None, state: str) -> str:
     return {"cosine": f"{value:.6f}", "share": f"{100 * value:.3g} %"}.get(measure, f"{value:.3g}")
 
 
-def _numbers(change: Change | None) -> dict[str, float | None]:
-    """Give the measures of a change by name; None where nothing is known."""
+def _numbers(change: WeightDelta | None) -> dict[str, float | None]:
+    """Return the measures of a change by name; None where nothing is known."""
     return {name: getattr(change, name) if change else None for name in _HEADS}
 
 
 def _relative(block: Block) -> float | None:
-    """Give a block's relative change; 0 for an unchanged one."""
+    """Return a block's relative change; 0 for an unchanged one."""
     if block.change is None:
         return 0.0 if block.state == "unchanged" else None
     return block.change.relative
@@ -159,7 +157,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    """Tell whether a value can be subtracted."""
+    """Return whether a value can be subtracted."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -179,13 +177,14 @@ def _escaped(text: str) -> str:
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+    from tabulate import tabulate
+
+    cells = [[_escaped(cell) for cell in row] for row in rows]
+    text: str = tabulate(cells, [*map(_escaped, heads)], tablefmt="github", disable_numparse=True)
+    return text
 
 
 def _print_tables(difference: Difference) -> None:
-    """Print a difference as tables."""
     console = Console()
     heads, rows = block_table(difference)
     console.print(_rich_table(_title(difference), heads, rows, 2))

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from sentiment.backbones import adapters, loading
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import families, packing
 from sentiment.tokens.prompts import label_word_ids
 
@@ -109,14 +110,14 @@ Formulation = Head | LabelWords
 
 
 def load(
-    folder: Path, tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any], seed: int, dropout: float | None = None
+    folder: Path, tokenizer: PreTrainedTokenizerFast, manifest: Manifest, seed: int, dropout: float | None = None
 ) -> tuple[PreTrainedModel, Formulation]:
     """Load a model folder for its formulation.
 
     Args:
         folder: a Hugging Face folder.
         tokenizer: its tokenizer.
-        facts: formulation, and for label words prompt and label_words; as in sentiment.json.
+        manifest: its formulation, and for label words prompt and label_words.
         seed: draws a head that the folder lacks.
         dropout: every dropout probability of the backbone; None keeps the config's.
 
@@ -124,10 +125,10 @@ def load(
         InputError: label words are asked for and cannot be had.
     """
     formulation: Formulation = Head()
-    if facts["formulation"] == "head":
+    if manifest.has_head:
         model = loading.load_classifier(folder, tokenizer, seed, dropout)
     else:
-        words = label_word_ids(tokenizer, facts["label_words"], facts["prompt"])
+        words = label_word_ids(tokenizer, manifest.label_words, manifest.prompt)
         formulation = LabelWords(words, tokenizer.mask_token_id)
         model = loading.load_language_model(folder, tokenizer, dropout)
     if (folder / adapters.CONFIG).is_file():

@@ -15,6 +15,8 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from sentiment.pipeline.labels import THRESHOLD, decide
+
 # Inverse regularisation strengths, ascending, chosen among on validation; of equals the first.
 PENALTIES = (1.0, 4.0, 16.0)  # TF-IDF
 NBSVM_PENALTIES = (0.01, 0.1, 1.0)  # Wang and Manning give 0.1 for the plain SVM and 1 for NB-SVM
@@ -143,7 +145,7 @@ def interpolate(weights: np.ndarray, bias: float, prior: float) -> tuple[np.ndar
 def squash(margins: np.ndarray) -> np.ndarray:
     """Map margins into (0, 1), in order, above 0.5 exactly where they are above 0; a score, no probability."""
     scores = (1 + margins / (1 + np.abs(margins))) / 2  # reaches 0 and 1 far later than a logistic curve
-    return np.asarray(np.where(margins > 0, np.maximum(scores, np.nextafter(0.5, 1)), scores))
+    return np.asarray(np.where(margins > 0, np.maximum(scores, np.nextafter(THRESHOLD, 1)), scores))
 
 
 def nbsvm(
@@ -214,7 +216,7 @@ def linear_probe(
 
 def measure_baseline(labels: np.ndarray, positive: np.ndarray) -> dict[str, float]:
     """Measure a baseline: accuracy, f1 and roc_auc, each in [0, 1]."""
-    predicted = positive > 0.5
+    predicted = decide(positive)
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "f1": float(f1_score(labels, predicted)),

@@ -20,7 +20,7 @@ from sentiment.pipeline.errors import InputError
 
 
 @dataclass(frozen=True)
-class Change:
+class WeightDelta:
     """What became of the numbers of a tensor, or of several together.
 
     The squares are squared norms: of the numbers before, after, and of what was added. largest is the greatest
@@ -34,10 +34,10 @@ class Change:
     largest: float | None
     changed: int | None
 
-    def __add__(self, other: Change) -> Change:
+    def __add__(self, other: WeightDelta) -> WeightDelta:
         """Take two tensors together."""
         known = None not in (self.largest, self.changed, other.largest, other.changed)
-        return Change(
+        return WeightDelta(
             self.size + other.size,
             self.square_before + other.square_before,
             self.square_after + other.square_after,
@@ -72,17 +72,17 @@ class Change:
         return None if self.changed is None else self.changed / max(self.size, 1)
 
 
-def together(changes: Iterable[Change]) -> Change:
+def together(changes: Iterable[WeightDelta]) -> WeightDelta:
     """Take any number of tensors together."""
-    return reduce(Change.__add__, changes, Change(0, 0.0, 0.0, 0.0, 0.0, 0))
+    return reduce(WeightDelta.__add__, changes, WeightDelta(0, 0.0, 0.0, 0.0, 0.0, 0))
 
 
-def measure(before: Iterable[np.ndarray], after: Iterable[np.ndarray], name: str) -> Change:
+def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], name: str) -> WeightDelta:
     """Measure the change of a tensor exactly, in float64, holding one piece of each at a time.
 
     Args:
         before: its numbers in order, float64, in pieces.
-        after: likewise, cut at the same places.
+        after: likewise, cut at the same positions.
         name: the tensor's name, for messages.
 
     Raises:
@@ -91,7 +91,7 @@ def measure(before: Iterable[np.ndarray], after: Iterable[np.ndarray], name: str
     total = together([])
     for first, second in zip(before, after, strict=True):
         added = second - first
-        change = Change(
+        change = WeightDelta(
             len(added),
             _square(first),
             _square(second),
@@ -109,8 +109,8 @@ def _square(numbers: np.ndarray) -> float:
     return float(np.square(numbers).sum())
 
 
-def check_finite(change: Change, name: str) -> None:
-    """Refuse a tensor with infinite numbers or numbers that are none.
+def check_finite(change: WeightDelta, name: str) -> None:
+    """Raise if a tensor holds infinite numbers or numbers that are none.
 
     Raises:
         InputError: names the tensor.
@@ -120,7 +120,7 @@ def check_finite(change: Change, name: str) -> None:
 
 
 def check_shapes(name: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    """Refuse to compare tensors of different shape.
+    """Raise if tensors are of different shape.
 
     Raises:
         InputError: names the tensor and both shapes.
@@ -164,7 +164,7 @@ class Additions:
         return added.T if self.transposed else added
 
 
-def layer_changes(base: Path, finetuned: Path) -> list[tuple[str, float]]:
+def layer_deltas(base: Path, finetuned: Path) -> list[tuple[str, float]]:
     """Measure how far each block has moved from the base, exactly; an adapter beside the weights counts.
 
     Args:
@@ -179,13 +179,13 @@ def layer_changes(base: Path, finetuned: Path) -> list[tuple[str, float]]:
     rows = []
     for block, file in block_files(finetuned.iterdir()).items():
         if (base / file).is_file():
-            change = _file_change(base / file, finetuned / file, additions)
+            change = _file_delta(base / file, finetuned / file, additions)
             if change is not None and change.relative is not None:
                 rows.append((block, change.relative))
     return rows
 
 
-def _file_change(before: Path, after: Path, additions: Additions) -> Change | None:
+def _file_delta(before: Path, after: Path, additions: Additions) -> WeightDelta | None:
     """Measure one block; None where it has another shape."""
     with ExitStack() as stack:
         first, second = (stack.enter_context(path.open("rb")) for path in (before, after))
@@ -193,7 +193,7 @@ def _file_change(before: Path, after: Path, additions: Additions) -> Change | No
         if {name: t.shape for name, t in olds.items()} != {name: t.shape for name, t in news.items()}:
             return None
         return together(
-            measure(
+            measure_delta(
                 pieces(first, old, str(before)),
                 _with(additions.to(name), second, news[name], str(after)),
                 f"{after}: {name}",

@@ -6,23 +6,26 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn import metrics
 
+from sentiment.pipeline.labels import THRESHOLD, decide
+
 CONFIDENCE = 0.95
 
 
-def measure(labels: np.ndarray, positive: np.ndarray, bins: int) -> dict[str, float]:
+def measure(labels: np.ndarray, positive: np.ndarray, bins: int, threshold: float = THRESHOLD) -> dict[str, float]:
     """Compute every measure of metrics.json for one set of predictions.
 
     Args:
         labels: 0 or 1, [reviews]; both occur.
         positive: probability of label 1, in [0, 1], [reviews].
         bins: bins of the expected calibration error.
+        threshold: what a probability must exceed for label 1 to be predicted.
 
     Returns:
         n; accuracy with its 95 % Wilson interval (accuracy_low, accuracy_high), precision, recall and f1 of the
         positive label, f1_macro, roc_auc and pr_auc (average precision) in [0, 1]; mcc in [-1, 1]; log_loss in nats per
         review; brier and ece in [0, 1].
     """
-    predicted = (positive > 0.5).astype(int)
+    predicted = decide(positive, threshold).astype(int)
     low, high = accuracy_interval(labels == predicted)
     return {
         "n": len(labels),
@@ -91,7 +94,9 @@ def calibration_error(labels: np.ndarray, positive: np.ndarray, bins: int) -> fl
     return sum(row["n"] * abs(row["probability"] - row["positive_rate"]) for row in rows) / len(labels)
 
 
-def gain(labels: np.ndarray, before: np.ndarray, after: np.ndarray, samples: int, seed: int) -> dict[str, float]:
+def gain(
+    labels: np.ndarray, before: np.ndarray, after: np.ndarray, samples: int, seed: int, threshold: float = THRESHOLD
+) -> dict[str, float]:
     """Compare two sets of predictions for the same reviews.
 
     Args:
@@ -100,6 +105,7 @@ def gain(labels: np.ndarray, before: np.ndarray, after: np.ndarray, samples: int
         after: the second model's.
         samples: bootstrap resamples.
         seed: of the bootstrap.
+        threshold: what a probability of the second model must exceed for label 1 to be predicted.
 
     Returns:
         accuracy and log_loss (after minus before); accuracy_low and accuracy_high, the 95 % percentile interval of the
@@ -110,7 +116,7 @@ def gain(labels: np.ndarray, before: np.ndarray, after: np.ndarray, samples: int
         Efron and Tibshirani 1993, chapter 13 (percentile interval); McNemar 1947,
         https://doi.org/10.1007/BF02295996, in its exact binomial form.
     """
-    right_before, right_after = (before > 0.5) == (labels == 1), (after > 0.5) == (labels == 1)
+    right_before, right_after = decide(before) == (labels == 1), decide(after, threshold) == (labels == 1)
     better, worse = int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())
     n = len(labels)
     counts = np.random.default_rng(seed).multinomial(n, [better / n, worse / n, (n - better - worse) / n], size=samples)

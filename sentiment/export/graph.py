@@ -1,8 +1,8 @@
 """A model with its formulation as an ONNX graph, in fp32 or with int8 weights: token ids in, the labels' logits out.
 
-The graph is transformers' plain padded model with what `sentiment.engine.heads` does around it: the choice of the place
-that answers and, for label words, their few rows of the language-model head. Whoever runs it needs the tokenizer, and a
-softmax of the logits over the temperature.
+The graph is transformers' plain padded model with what `sentiment.engine.heads` does around it: the choice of the
+position that answers and, for label words, their few rows of the language-model head. Whoever runs it needs the
+tokenizer, and a softmax of the logits over the temperature.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Graph(torch.nn.Module):
     """What is exported: one padded batch in, its logits out."""
 
     def __init__(self, model: PreTrainedModel, formulation: Formulation) -> None:
-        """Take a model in evaluation mode, and how it is asked."""
+        """Take a model in evaluation mode, and its formulation."""
         super().__init__()
         self.model, self.formulation = model, formulation
 
@@ -60,8 +60,8 @@ def write_fp32(model: PreTrainedModel, formulation: Formulation, path: Path) -> 
     """Write a model as an ONNX file; equal models give equal bytes.
 
     Args:
-        model: from `sentiment.engine.heads.load`, on the CPU, not yet asked: scoring prepares it for packed batches.
-        formulation: how it is asked.
+        model: from `sentiment.engine.heads.load`, on the CPU, not yet used: scoring prepares it for packed batches.
+        formulation: a head, or label words.
         path: where to.
 
     Raises:
@@ -70,9 +70,9 @@ def write_fp32(model: PreTrainedModel, formulation: Formulation, path: Path) -> 
     size = 4 * model.num_parameters()
     if size >= FILE_LIMIT:
         raise InputError(f"the model's fp32 weights take {size / 1e9:.1f} GB; one ONNX file holds less than 2.1 GB")
-    with quiet(), _plain_attention(model), _few_words(model, formulation) as asked:
+    with quiet(), _plain_attention(model), _few_words(model, formulation) as reduced:
         shapes = _any_shape(tokenizer.max_positions(model.config))
-        program = torch.export.export(Graph(model, asked).eval(), _example(), dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(Graph(model, reduced).eval(), _example(), dynamic_shapes=shapes, strict=False)
         exported: Any = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=[OUTPUT], verbose=False,
             dynamic_shapes={INPUTS[0]: {0: "batch", 1: "tokens"}, INPUTS[1]: {}},
@@ -153,7 +153,7 @@ def _example() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _any_shape(longest: int) -> dict[str, dict[int, Any]]:
-    """Say that a batch may have any number of rows, of any length that the model reads."""
+    """Return the shapes of inputs: a batch may have any number of rows, of any length that the model reads."""
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=longest)
     return {name: {0: batch, 1: tokens} for name in INPUTS}
 
@@ -168,7 +168,6 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:
-    """Check a graph and write it."""
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -188,7 +187,7 @@ def _quantise_embeddings(graph: onnx.GraphProto) -> None:
 
 
 def _lookup(graph: onnx.GraphProto, node: onnx.NodeProto, table: onnx.TensorProto) -> list[onnx.NodeProto]:
-    """Give the nodes that look a table of int8 rows up in place of one node; the table itself is exchanged."""
+    """Return the nodes that look a table of int8 rows up in place of one node; the table itself is exchanged."""
     weights = numpy_helper.to_array(table)
     highest = np.abs(weights).max(1, keepdims=True)
     scales = np.where(highest == 0, 1, highest / INT8_LARGEST).astype(np.float32)

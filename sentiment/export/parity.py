@@ -2,10 +2,10 @@
 
 `open_onnx` is all that it takes to ask an exported folder:
 
-    tokenizer, facts = load_tokenizer(folder), read_facts(folder)
-    [encoded] = encode(tokenizer, texts, facts, prompt_of(tokenizer, facts))
-    logits = open_onnx(folder / "model.onnx", threads=1)(encoded.ids, 32)
-    positive = probabilities(logits, facts["temperature"])
+    tokenizer, manifest = load_tokenizer(folder), Manifest.read(folder)
+    ids = encode_all(tokenizer, texts, manifest).ids
+    logits = open_onnx(folder / "model.onnx", threads=1)(ids, 32)
+    positive = probabilities(logits, manifest.temperature)
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine.batches import pad
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import batches, score
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.labels import LABELS, decide
+from sentiment.tokens.encoding import Ids
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
 
-Ids = Sequence[Sequence[int]]  # token ids of each text
 Scorer = Callable[[Ids, int], np.ndarray]  # ids and the most texts of a batch -> logits, float64 [texts, labels]
 
 BATCH = 32  # texts; what is measured beside one text at a time
@@ -59,12 +60,12 @@ def open_onnx(path: Path, threads: int) -> Scorer:
 
 
 def own_scorer(predictor: Predictor) -> Scorer:
-    """Give what scores token ids with torch, as `Predictor` does."""
+    """Return what scores token ids with torch, as `Predictor` does."""
     return lambda ids, batch_size: score(predictor.model, predictor.formulation, ids, batch_size, predictor.device)
 
 
-def measure(
-    scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, facts: Mapping[str, Any]
+def measure_parity(
+    scorers: Mapping[str, Scorer], ids: Ids, labels: Sequence[int] | None, manifest: Manifest
 ) -> dict[str, dict[str, float]]:
     """Compare the answers of several forms of a model, and take their times.
 
@@ -72,20 +73,20 @@ def measure(
         scorers: name to form; the first is the one that the others are compared with.
         ids: token ids of the texts.
         labels: their true labels' numbers; None where they are not known.
-        facts: the model's temperature and threshold.
+        manifest: the model's, with temperature and threshold.
 
     Returns:
-        Name to measures: those of `compare` and `speed`.
+        Name to measures: those of `agreement` and `speed`.
     """
-    positive = {name: probabilities(ask(ids, BATCH), facts["temperature"]) for name, ask in scorers.items()}
+    positive = {name: probabilities(ask(ids, BATCH), manifest.temperature) for name, ask in scorers.items()}
     own = next(iter(positive.values()))
     return {
-        name: {**compare(own, stated, facts["threshold"], labels), **speed(scorers[name], ids)}
+        name: {**agreement(own, stated, manifest.threshold, labels), **speed(scorers[name], ids)}
         for name, stated in positive.items()
     }
 
 
-def compare(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequence[int] | None) -> dict[str, float]:
+def agreement(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequence[int] | None) -> dict[str, float]:
     """Compare probabilities of the positive label.
 
     Args:
@@ -98,11 +99,11 @@ def compare(own: np.ndarray, other: np.ndarray, threshold: float, labels: Sequen
         max_difference and mean_difference of the probabilities, label_agreement (the share of texts that get the same
         label), and accuracy of the other where labels are known.
     """
-    difference, answers = np.abs(own - other), other > threshold
+    difference, answers = np.abs(own - other), decide(other, threshold)
     measures = {
         "max_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
-        "label_agreement": float((answers == (own > threshold)).mean()),
+        "label_agreement": float((answers == decide(own, threshold)).mean()),
     }
     if labels is not None:
         measures["accuracy"] = float((answers == (np.array(labels) == 1)).mean())
@@ -131,7 +132,6 @@ def _evenly(count: int, most: int) -> list[int]:
 
 
 def _seconds(scorer: Scorer, ids: Ids, batch_size: int) -> float:
-    """Take the time of one call."""
     start = time.perf_counter()
     scorer(ids, batch_size)
     return time.perf_counter() - start

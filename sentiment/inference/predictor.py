@@ -1,29 +1,29 @@
 """Answer for texts with a model folder: `Predictor.load("models/finetuned")(["A fine film."])`.
 
-The folder's sentiment.json says how texts are read and asked about, so that a prediction is the one that the stage
+The folder's sentiment.json says how texts are read, so that a prediction is the one that the stage
 evaluate would write for the same text, whatever texts stand beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from sentiment.checkpoints.manifest import check_files, content_revision, read_facts
+from sentiment.backbones.torch_setup import check_device
+from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
-from sentiment.pipeline.errors import InputError, allowed
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.labels import LABELS, decide
 from sentiment.registry import fetching
 from sentiment.reviews.files import CHUNK_ROWS, judge
 from sentiment.reviews.sources import batches, encoding_problem
-from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
+from sentiment.tokens.prompts import encode_all
 from sentiment.tokens.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sentiment.engine.heads import Formulation
 
-BATCH_SIZE = 32  # texts; where scoring on two cores is about as fast as it gets
+DEFAULT_BATCH_SIZE = 32  # texts; where scoring on two cores is about as fast as it gets
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Prediction:
     probability_positive: float
 
 
-def decide(positive: float, threshold: float, abstain_below: float | None) -> Prediction:
+def predict_label(positive: float, threshold: float, abstain_below: float | None) -> Prediction:
     """Turn a probability into a prediction.
 
     Args:
@@ -55,7 +55,7 @@ def decide(positive: float, threshold: float, abstain_below: float | None) -> Pr
         threshold: what it must exceed for the label to be positive.
         abstain_below: the least probability of the label itself with which it is given; None gives it always.
     """
-    number = int(positive > threshold)
+    number = int(decide(positive, threshold))
     own = positive if number else 1 - positive
     silent = abstain_below is not None and own < abstain_below
     return Prediction(None if silent else LABELS[number], positive)
@@ -63,13 +63,13 @@ def decide(positive: float, threshold: float, abstain_below: float | None) -> Pr
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model folder, loaded and checked, ready to be asked.
+    """A model folder, loaded and checked, ready to score.
 
     Attributes:
         model: the fine-tuned model.
-        formulation: how it is asked.
+        formulation: a head, or label words.
         tokenizer: its tokenizer.
-        facts: what its sentiment.json says.
+        manifest: what its sentiment.json says.
         revision: the git commit it was taken from, or `sha256:...` over its files.
         device: cpu, cuda or mps.
         batch_size: texts scored at once; changes the speed, and no prediction by more than rounding.
@@ -78,10 +78,10 @@ class Predictor:
     model: PreTrainedModel
     formulation: Formulation
     tokenizer: PreTrainedTokenizerFast
-    facts: Mapping[str, Any]
+    manifest: Manifest
     revision: str
     device: str = "cpu"
-    batch_size: int = BATCH_SIZE
+    batch_size: int = DEFAULT_BATCH_SIZE
 
     @classmethod
     def load(
@@ -92,7 +92,7 @@ class Predictor:
         repo: str | None = None,
         remote: str | None = None,
         device: str = "cpu",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> Predictor:
         """Load a model folder, after making sure that its files are those that were written.
 
@@ -107,18 +107,18 @@ class Predictor:
         Raises:
             InputError: there is no such folder or device, or a file of the folder has changed.
         """
-        check_device(device)
+        check_device(device, "device")
         revision = None
         if rev or repo or remote:
             fetched = fetching.fetch_model(str(folder), rev, repo, remote)
             folder, revision = fetched.folder, fetched.commit
         folder = Path(folder)
-        facts = read_facts(folder)
-        check_files(folder, facts)
+        manifest = Manifest.read(folder)
+        manifest.check_files(folder)
         tokenizer = load_tokenizer(folder)
         with torch.random.fork_rng(devices=[]):  # loading seeds torch, which is the caller's own affair
-            model, formulation = heads.load(folder, tokenizer, facts, seed=0)
-        return cls(model, formulation, tokenizer, facts, revision or content_revision(folder), device, batch_size)
+            model, formulation = heads.load(folder, tokenizer, manifest, seed=0)
+        return cls(model, formulation, tokenizer, manifest, revision or content_revision(folder), device, batch_size)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict for texts, in their order.
@@ -145,7 +145,7 @@ class Predictor:
             for number, text in enumerate(chunk, start + 1):
                 check_text(number, text)
             for positive in self._positive(chunk):
-                yield decide(positive, self.facts["threshold"], self.facts["abstain_below"])
+                yield predict_label(positive, self.manifest.threshold, self.manifest.abstain_below)
             start += len(chunk)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -154,22 +154,20 @@ class Predictor:
         Raises:
             InputError: names the first text that has none.
         """
-        prompt = prompt_of(self.tokenizer, self.facts)
-        ids = [row for part in encode(self.tokenizer, texts, self.facts, prompt) for row in part.ids]
+        ids = encode_all(self.tokenizer, texts, self.manifest).ids
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")
         return ids
 
     def _positive(self, texts: list[str]) -> list[float]:
-        """Compute the probability of the positive label for each text."""
         logits = score(self.model, self.formulation, self.encode(texts), self.batch_size, self.device)
-        positive: list[float] = probabilities(logits, self.facts["temperature"]).tolist()
+        positive: list[float] = probabilities(logits, self.manifest.temperature).tolist()
         return positive
 
 
 def check_text(number: int, text: object) -> None:
-    """Refuse what cannot be asked about.
+    """Raise if a text cannot be scored.
 
     Raises:
         InputError: names the text by its number, counted from 1.
@@ -177,15 +175,3 @@ def check_text(number: int, text: object) -> None:
     problem = judge(text, encoding_problem(text))
     if problem:
         raise InputError(f"text {number}: {problem}; leave it out, or correct it")
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not see here.
-
-    Raises:
-        InputError: names those it sees.
-    """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device):
-        here = allowed(device, [name for name, present in available.items() if present])
-        raise InputError(f"device: found {device}, but torch {torch.__version__} sees none here; {here}")

@@ -72,7 +72,6 @@ class CsvWriter:
 
 
 def _field(value: Any) -> str:
-    """Write a value of a new column as a field."""
     if value is None:
         return ""
     return f"{value:.{DIGITS}f}" if isinstance(value, float) else str(value)
@@ -222,7 +221,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _mask() -> int:
-    """Give the permissions that new files of this process lack; it can only be read by setting it."""
+    """Return the permissions that new files of this process lack; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

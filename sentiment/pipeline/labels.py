@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LABELS = ("negative", "positive")  # in the order of their numbers 0 and 1
 SPLITS = ("train", "validation", "test")
-FACTS = "sentiment.json"  # beside a model: how it reads texts and answers, and what its files must hash to
+MANIFEST = "sentiment.json"  # beside a model: how it reads texts and answers, and what its files must hash to
+THRESHOLD = 0.5  # of a probability, where no manifest says otherwise
+
+
+def decide(positive: Any, threshold: float = THRESHOLD) -> Any:
+    """Return whether a text is positive: where its probability is greater than the threshold; of an array, for each."""
+    return positive > threshold

@@ -98,8 +98,8 @@ class AugmentationParams(Section):
     contractions: Share = _choice("probability that isn't becomes is not, or the other way round")
 
 
-class TokenizeParams(Section):
-    """Text -> token ids."""
+class Reading(Section):
+    """How a model reads texts, in its training and ever after: also a part of its manifest."""
 
     max_length: int = _choice("tokens per review, special tokens included; the rest is cut off", ge=4)
     truncation_side: Literal["right", "left", "head+tail"] = _choice(
@@ -108,6 +108,11 @@ class TokenizeParams(Section):
     lowercase: bool = _choice("whether texts are lower-cased")
     prompt: str = _choice("around a review for label_words; masked models need {mask} where the word goes")
     label_words: PerLabel[Words] = _choice("for label_words: words of one token each, any number for each label")
+
+
+class TokenizeParams(Reading):
+    """Text -> token ids."""
+
     augmentation: AugmentationParams = _choice("edited copies of train reviews, which keep their label")
 
 
@@ -280,7 +285,7 @@ def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> st
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such key, {allowed(path[-1], _model(kind, path[:-1]).model_fields)}"
     found = json.dumps(detail["input"], default=str, ensure_ascii=False)
-    return f"{key}: found {found}, {', or '.join(_must_be(each) for each in details)}"
+    return f"{key or 'as a whole'}: found {found}, {', or '.join(_must_be(each) for each in details)}"
 
 
 def _must_be(detail: ErrorDetails) -> str:
@@ -290,6 +295,8 @@ def _must_be(detail: ErrorDetails) -> str:
         return allowed(detail["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
     if kind == "labels":
         return f"must {detail['msg']}"
+    if kind == "string_pattern_mismatch":
+        return f"must match {context['pattern']}"
     if kind == "too_short":
         return f"must have a length of at least {context['min_length']}"
     for bound, words in _BOUNDS.items():

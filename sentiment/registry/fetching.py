@@ -10,17 +10,15 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sentiment.checkpoints.manifest import differing, read_facts
+from sentiment.checkpoints.manifest import Manifest, no_manifest
 from sentiment.pipeline.errors import InputError, allowed, plain_name
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 from sentiment.pipeline.progress import say
-from sentiment.registry.revisions import remotes
+from sentiment.registry.repository import opened
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Fetched:
 
 
 def cache_folder() -> Path:
-    """Give the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
+    """Return the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentiment" / "models"
 
 
@@ -57,12 +55,14 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
     Raises:
         InputError: the repository, the revision, the remote, the folder or one of its files is not to be had.
     """
-    with _opened(repo, rev, remote) as files:
+    # without a revision a local repository would show what lies in its folders, committed or not
+    here = repo is None or Path(repo).is_dir()
+    with opened(repo, rev or ("HEAD" if here else None), remote) as files:
         path = Path(folder).as_posix().strip("/")
-        target = cache_folder() / _key(files, path, rev)
-        names = _incomplete(target) if (target / FACTS).is_file() else _listing(files, path)
+        target = cache_folder() / _cache_key(files, path, rev)
+        names = _incomplete(target) if (target / MANIFEST).is_file() else _listing(files, path)
         missing = [name for name in names if not (target / name).is_file()]
-        wanted = sorted(missing, key=lambda name: (name == FACTS, name))
+        wanted = sorted(missing, key=lambda name: (name == MANIFEST, name))
         if wanted:
             say(f"fetching {len(wanted)} file(s) of {path} into {target}")
         for name in wanted:
@@ -72,49 +72,13 @@ def fetch_model(folder: str, rev: str | None = None, repo: str | None = None, re
 
 def _incomplete(target: Path) -> list[str]:
     """Take damaged files out of a folder of the cache, and name all that it should have and has not."""
-    wrong = differing(target, read_facts(target))
+    wrong = Manifest.read(target).differing(target)
     for name in wrong:
         (target / name).unlink(missing_ok=True)
     return [name for name, problem in wrong.items() if problem != "not listed"]
 
 
-@contextmanager
-def _opened(repo: str | None, rev: str | None, remote: str | None) -> Iterator[Any]:
-    """Open a revision as DVC's file system; turn what goes wrong in it into input errors."""
-    from dvc.api import DVCFileSystem
-    from dvc.config import RemoteNotFoundError
-    from dvc.exceptions import DvcException
-    from dvc.scm import CloneError, RevError
-    from dvc_data.index.index import DataIndexDirError
-
-    where = repo or "the repository here"
-    try:
-        # without a revision a local repository would show what lies in its folders, committed or not
-        here = repo is None or Path(repo).is_dir()
-        config = remotes(repo or ".") if here else None
-        yield DVCFileSystem(repo, rev=rev or ("HEAD" if here else None), remote=remote, config=config)
-    except RevError as error:
-        raise InputError(f"{where}: {error}; give a branch, a tag or a commit") from error
-    except CloneError as error:
-        raise InputError(f"{repo}: no git repository can be read there: {_reason(error)}") from error
-    except RemoteNotFoundError as error:
-        raise InputError(f"{where}: no DVC remote {remote}; `dvc remote list` shows those it has") from error
-    except ImportError as error:
-        raise InputError(f"{where}: {error}, for example by `pip install`") from error
-    except (DvcException, DataIndexDirError, OSError) as error:
-        raise InputError(
-            f"{where}: {_reason(error)}; is the model pushed (`dvc push`), and can the remote be reached from here?"
-        ) from error
-
-
-def _reason(error: BaseException) -> str:
-    """Give the first line of the innermost cause of an error, which says more than those around it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _key(files: Any, path: str, rev: str | None) -> str:
+def _cache_key(files: Any, path: str, rev: str | None) -> str:
     """Name the content of a folder, without asking a remote: by DVC's hash, or for git's by that of sentiment.json.
 
     Raises:
@@ -130,19 +94,19 @@ def _key(files: Any, path: str, rev: str | None) -> str:
         raise InputError(f"{path}: a file in the revision {rev or 'HEAD'}, must be a model folder")
     if found:
         return plain_name(found.removesuffix(".dir"), f"{path}: the md5 that DVC's files of the revision give")
-    return hashlib.sha256(_facts_of(files, path)).hexdigest()
+    return hashlib.sha256(_manifest_of(files, path)).hexdigest()
 
 
-def _facts_of(files: Any, path: str) -> bytes:
+def _manifest_of(files: Any, path: str) -> bytes:
     """Read the sentiment.json of a folder of a revision.
 
     Raises:
         InputError: it has none.
     """
     try:
-        content: bytes = files.read_bytes(f"{path}/{FACTS}")
+        content: bytes = files.read_bytes(f"{path}/{MANIFEST}")
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked") from error
+        raise no_manifest(path) from error
     return content
 
 
@@ -155,8 +119,8 @@ def _listing(files: Any, path: str) -> list[str]:
     entries = files.ls(path, detail=True)
     found = [PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "file"]
     names = [plain_name(name, f"{path}: the list of its files in the revision") for name in found]
-    if FACTS not in names:
-        raise InputError(f"{path}: no {FACTS} in it; only a folder that the stage train wrote can be asked")
+    if MANIFEST not in names:
+        raise no_manifest(path)
     return names
 
 

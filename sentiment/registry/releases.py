@@ -7,13 +7,15 @@ The tags are gto's (https://doc.dvc.org/gto), which `dvc artifacts get` and `dvc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.pipeline.progress import say
+from sentiment.registry.repository import check_initialised, opened
 
 SHOWN = 8  # names in one problem; more would hide the others
 
@@ -32,7 +34,9 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
     Raises:
         InputError: names everything that stands against it; nothing is tagged then.
     """
-    with _opened() as repo:
+    with opened() as files:
+        check_initialised(files)
+        repo = files.repo
         name = artifact_name(repo)
         versions = registered(repo.scm, name)
         known = versions.get(version) if stage else None
@@ -49,21 +53,6 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
         return tag(repo.scm, name, version, stage, new=not known)
 
 
-@contextmanager
-def _opened() -> Iterator[Any]:
-    """Open the repository here; turn what DVC, git and gto say into input errors."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-    from gto.exceptions import GTOException
-    from scmrepo.exceptions import SCMError
-
-    try:
-        with Repo() as repo:
-            yield repo
-    except (DvcException, SCMError, GTOException) as error:
-        raise InputError(f"the repository here: {error}") from error
-
-
 def artifact_name(repo: Any) -> str:
     """Find the name under which dvc.yaml declares the model.
 
@@ -78,7 +67,7 @@ def artifact_name(repo: Any) -> str:
 
 
 def registered(scm: Any, name: str) -> dict[str, str]:
-    """Give each version, the withdrawn ones too, with its commit; the greatest comes first."""
+    """Return each version, the withdrawn ones too, with its commit; the greatest comes first."""
     from gto.registry import GitRegistry
 
     with GitRegistry.from_scm(scm) as registry:
@@ -87,10 +76,10 @@ def registered(scm: Any, name: str) -> dict[str, str]:
 
 
 def version_problems(version: str, versions: Mapping[str, str], commit: str) -> list[str]:
-    """Say what is wrong with a new version.
+    """Return what is wrong with a new version.
 
     Args:
-        version: the one asked for.
+        version: the new one.
         versions: from `registered`.
         commit: what it would name, 40 hexadecimal digits.
     """
@@ -110,14 +99,13 @@ def version_problems(version: str, versions: Mapping[str, str], commit: str) -> 
 
 
 def _next(last: str | None) -> str:
-    """Give the version after a version."""
     from gto.versions import SemVer
 
     return str(SemVer(last).bump_minor().version) if last else "v1.0.0"
 
 
 def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -> list[str]:
-    """Say what is wrong with a stage for a commit; None is a commit without a version."""
+    """Return what is wrong with a stage for a commit; None is a commit without a version."""
     from gto.constants import Action, check_string_is_valid
     from gto.tag import find, parse_name, parse_tag
 
@@ -127,19 +115,22 @@ def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -
         return [f"--stage: found {stage}, allowed: letters and digits, - and _ between them, such as prod"]
     made = find(name=name, stage=stage, scm=scm)  # by time, in whole seconds; a tag's number says what came later
     last = max(made, key=lambda tag: parse_name(tag.name).get("counter", 0), default=None)
+    stages = {parse_name(tag.name).get("stage") for tag in find(name=name, scm=scm)} - {None}
+    if stages and stage not in stages:
+        say(f"warning: no version was in {stage} before; there are: {', '.join(sorted(map(str, stages)))}")
     there = last and last.target == commit and parse_tag(last).action == Action.ASSIGN
     return [f"--stage: it is in {stage} already"] if there else []
 
 
 def clean(repo: Any, _remote: str | None) -> list[str]:
-    """Refuse a working tree that differs from the commit."""
+    """Return the problem of a working tree that differs from the commit."""
     staged, unstaged, untracked = repo.scm.status(untracked_files="all")
     changed = {*unstaged, *untracked, *(file for files in staged.values() for file in files)}
     return [f"not in the commit: {_some(changed)}; commit, ignore or remove it"] if changed else []
 
 
 def current(repo: Any, _remote: str | None) -> list[str]:
-    """Refuse a dvc.lock that does not describe what lies here."""
+    """Return the problem of a dvc.lock that does not describe what lies here."""
     state = repo.status(check_updates=False)
     changes = [f"{stage}: {change}" for stage, found in state.items() for change in _changes(found)]
     hint = "`dvc pull` brings what is not here, `dvc repro` makes what has changed; then commit dvc.lock"
@@ -154,9 +145,9 @@ def _changes(found: list[Any]) -> list[str]:
 
 
 def pushed(repo: Any, remote: str | None) -> list[str]:
-    """Refuse what DVC tracks and a remote lacks.
+    """Return the problem of a remote that lacks what DVC tracks.
 
-    Each file is asked for. `dvc status --cloud` will not do: it takes a folder's list of files for the files, and an
+    Each file is looked up. `dvc status --cloud` will not do: it takes a folder's list of files for the files, and an
     unreachable remote for one in sync.
     """
     from dvc.config import NoRemoteError
@@ -167,8 +158,8 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
     except NoRemoteError:
         return ["no DVC remote to pull from; `dvc remote add -d storage URL` adds one, or name yours: --remote NAME"]
     except Exception as error:  # each kind of storage has errors of its own
-        asked = f"the remote {remote}" if remote else "the default remote"
-        return [f"{asked} does not say what it holds: {error}"]
+        named = f"the remote {remote}" if remote else "the default remote"
+        return [f"{named} does not say what it holds: {error}"]
     missing = state["not_in_remote"]
     return [f"not on the remote {where}: {_some(missing)}; `dvc push -r {where}` sends it"] if missing else []
 

@@ -1,23 +1,25 @@
 """Open the models to be compared: of a git revision or experiment, straight from DVC's cache or remote, or a folder.
 
-Nothing is checked out and nothing is copied into the cache: a file of a revision is a stream that reads what is asked
-for (https://doc.dvc.org/api-reference/dvcfilesystem).
+Nothing is checked out and nothing is copied into the cache: a file of a revision is a stream that reads what is wanted
+(https://doc.dvc.org/api-reference/dvcfilesystem).
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from sentiment.checkpoints.sketches import FILE as SKETCHES
-from sentiment.pipeline.errors import InputError, allowed, plain_name
+from sentiment.pipeline.errors import InputError, plain_name
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.registry.repository import check_initialised, opened
 
 _FOLDERS = ("data", "models")  # what is reported of the files that DVC tracks beside the model
 
@@ -32,7 +34,7 @@ class Tracked:
 
 
 @dataclass(frozen=True)
-class Facts:
+class Context:
     """What a revision says beside its weights: params and metrics by dotted key, data by path; and what it cannot."""
 
     params: dict[str, Any]
@@ -61,28 +63,26 @@ class Folder:
         """Open a file of the model."""
         return (self.path / name).open("rb")
 
-    def facts(self) -> None:
+    def context(self) -> None:
         """A folder says nothing beside its weights."""
 
 
 class Revision:
     """A model in a git revision or DVC experiment, read from DVC's cache or remote."""
 
-    def __init__(self, name: str, repo: str, remote: str | None) -> None:
+    def __init__(self, name: str, folder: str, files: Any, remote: str | None) -> None:
         """Find the model; its weights are not read.
 
         Args:
-            name: a git revision or an experiment's name, and after a colon the model's folder where it is another.
-            repo: path or address of the git repository.
+            name: as it was given.
+            folder: the model's in the revision.
+            files: from `opened`.
             remote: a DVC remote's name; None takes the default one.
 
         Raises:
-            InputError: there is no such repository, revision, remote or model, or its list of files is nowhere.
+            InputError: there is no such model, or its list of files is nowhere.
         """
-        self.title, self.remote = name, remote
-        revision, _, folder = name.partition(":")
-        self.folder = folder.strip("/") or FINETUNED.as_posix()
-        self.fs = _open(repo, revision, remote)
+        self.title, self.folder, self.fs, self.remote = name, folder, files, remote
         self.identity = f"{self.fs.repo.get_rev()}:{self.folder}"
         self._hashes = self._list()
         self.files = sorted(self._hashes)
@@ -104,8 +104,6 @@ class Revision:
             ) from error
         except DataIndexDirError as error:
             raise InputError(f"{self.title}: the list of the files of {self.folder} {self._missing()}") from error
-        except ImportError as error:  # the package for the remote's kind
-            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
         every: dict[str, str | None] = {Path(info["name"]).name: info.get("md5") for info in infos}
         files = {name: md5 for name, md5 in every.items() if name.endswith(".safetensors") or name == SKETCHES}
         for name in files:
@@ -115,7 +113,7 @@ class Revision:
         return files
 
     def md5(self, name: str) -> str:
-        """Give the md5 of a file of the model; only one that git holds itself is read for it."""
+        """Return the md5 of a file of the model; only one that git holds itself is read for it."""
         known = self._hashes[name]
         if known is None:
             with self.open(name) as stream:
@@ -123,7 +121,7 @@ class Revision:
         return known
 
     def _missing(self) -> str:
-        """Say that something is nowhere, and what brings it back."""
+        """Return the end of a message on what is missing: where it was looked for, and what brings it back."""
         where = f"the remote {self.remote}" if self.remote else "the default remote"
         flag = f" -r {self.remote}" if self.remote else ""
         return (
@@ -141,70 +139,40 @@ class Revision:
             stream = cast("BinaryIO", self.fs.open(f"{self.folder}/{name}"))
         except FileNotFoundError as error:
             raise InputError(f"{self.title}: {self.folder}/{name} {self._missing()}") from error
-        except ImportError as error:  # the package for the remote's kind
-            raise InputError(f"{self.title}: {error}, for example by `pip install`") from error
         if stream.seekable():
             return stream
         with stream:  # git's own objects are compressed as a whole
             return io.BytesIO(stream.read())
 
-    def facts(self) -> Facts:
+    def context(self) -> Context:
         """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""
         repo = self.fs.repo
         params, metrics = _shown(repo.params.show()), _shown(repo.metrics.show())
         problems = [f"{self.title}: {problem}" for problem in (*params[1], *metrics[1])]
-        return Facts(params[0], metrics[0], _tracked(repo, self.folder), problems)
+        return Context(params[0], metrics[0], _tracked(repo, self.folder), problems)
 
 
-def find(name: str, repo: str, remote: str | None) -> Folder | Revision:
-    """Find what a name stands for: a folder with a model on this machine, or else a revision or an experiment.
+@contextmanager
+def find(name: str, repo: str, remote: str | None) -> Iterator[Folder | Revision]:
+    """Open what a name stands for: a folder with a model on this machine, or else a revision or an experiment.
+
+    Args:
+        name: of a revision or experiment, with a colon and the model's folder where it is another than usual.
+        repo: path or address of the git repository.
+        remote: a DVC remote's name; None takes the default one.
 
     Raises:
         InputError: it stands for nothing.
     """
     path = Path(name)
     if path.is_dir() and any(path.glob("*.safetensors")):
-        return Folder(path)
-    return Revision(name, repo, remote)
-
-
-def _open(repo: str, revision: str, remote: str | None) -> Any:
-    """Open a revision as a file system.
-
-    Raises:
-        InputError: see `Revision`.
-    """
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc.scm import RevError
-
-    try:
-        config = remotes(repo) if Path(repo).exists() else None
-        fs = DVCFileSystem(repo, rev=revision, remote=remote, config=config)
-        held = fs.repo
-    except RevError as error:
-        raise InputError(
-            f"{revision}: neither a folder with a model on this machine nor a revision or experiment of {repo}; "
-            "`git log --oneline --all` and `dvc exp list -A` name them"
-        ) from error
-    except DvcException as error:
-        raise InputError(f"{repo}: cannot be opened as a DVC repository: {error.__cause__ or error}") from error
-    if held.dvc_dir is None:
-        raise InputError(f"{repo}: no DVC repository at {revision}")
-    if remote is not None and remote not in held.config["remote"]:
-        raise InputError(
-            f"--remote: found {remote}, {allowed(remote, held.config['remote'] or ['none; no remote is set'])}"
-        )
-    return fs
-
-
-def remotes(repo: str) -> dict[str, Any]:
-    """Read the remotes as they are known now: a revision may be older than the remote that its files went to."""
-    from dvc.repo import Repo
-
-    with Repo(repo, uninitialized=True) as now:
-        default = now.config["core"].get("remote")
-        return {"remote": now.config["remote"], "core": {"remote": default} if default else {}}
+        yield Folder(path)
+        return
+    revision, _, folder = name.partition(":")
+    named = "a folder with a model on this machine, nor a revision or experiment"
+    with opened(repo, revision, remote, named) as files:
+        check_initialised(files)
+        yield Revision(name, folder.strip("/") or FINETUNED.as_posix(), files, remote)
 
 
 def _shown(answer: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

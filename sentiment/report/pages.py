@@ -77,7 +77,8 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
     console = Console()
     console.print(table)
     floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
-    console.print(f"Accuracy of the baselines: {floor}\nReport: {report}", highlight=False, soft_wrap=True)
+    where = f"{report}" if report.is_file() else f"{report} is not here; `dvc pull` brings it, `dvc repro` makes it"
+    console.print(f"Accuracy of the baselines: {floor}\nReport: {where}", highlight=False, soft_wrap=True)
 
 
 def render(template: Path, **content: Any) -> str:

@@ -1,7 +1,7 @@
 """The HTTP service: POST /predict answers JSON with JSON, GET / is a page for people, GET /health for machines.
 
-Whatever is wrong with a request is told with a status of 4xx and a body {"error": "..."} that names what was found and
-what is allowed; nothing that cannot be answered reaches the model.
+Whatever is wrong with a request is refused with a status of 4xx and a body {"error": "..."} that names what was found
+and what is allowed; nothing that cannot be answered reaches the model.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from sentiment.serving.microbatch import BusyError, MicroBatcher
 from sentiment.serving.schema import Limits, Question, describe_body, read_body, read_question
 
 PAGE = Path(__file__).parent / "page.html"
-RETRY_SECONDS = 1  # what a client is told to wait when too much waits here
+RETRY_SECONDS = 1  # how long a client should wait when too much waits here
 
-Batcher = MicroBatcher[Prediction]
+PredictionBatcher = MicroBatcher[Prediction]
 Outcome = Prediction | Exception | None
 
 
@@ -43,8 +43,8 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         predictor: the model; called in one thread alone.
         limits: what a request may ask for.
     """
-    batcher = Batcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
-    reads = {"max_pieces": MAX_PIECES, "max_length": predictor.facts["max_length"]}
+    batcher = PredictionBatcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
+    reads = {"max_pieces": MAX_PIECES, "max_length": predictor.manifest.max_length}
     page = render(PAGE, revision=predictor.revision, limits=limits, **reads)
 
     @asynccontextmanager
@@ -64,7 +64,7 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         return {
             "status": "ok",
             "model_revision": predictor.revision,
-            "formulation": predictor.facts["formulation"],
+            "formulation": predictor.manifest.formulation,
             "device": predictor.device,
             "max_texts": limits.max_texts,
             "max_characters": limits.max_characters,
@@ -126,32 +126,32 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(json.dumps({"error": message}), status, headers, "application/json")
 
 
-async def answer(question: Question, batcher: Batcher) -> list[dict[str, Any]]:
-    """Predict, and where it is asked for say what each word did.
+async def answer(question: Question, batcher: PredictionBatcher) -> list[dict[str, Any]]:
+    """Predict, and where it is wanted say what each word did.
 
     Returns:
-        For each text what `describe` makes of it.
+        For each text what `describe_answer` makes of it.
 
     Raises:
         InputError: a text has nothing that the model can read.
         BusyError: too much waits already.
     """
-    asked = [
+    wanted = [
         [text, *(leave_out(text, piece) for piece in pieces)]
         for text, pieces in zip(question.texts, question.pieces, strict=True)
     ]
-    outcomes = iter(await batcher.ask([text for texts in asked for text in texts if text]))
-    found = [[next(outcomes) if text else None for text in texts] for texts in asked]
-    return [describe(*outcomes, pieces=pieces) for outcomes, pieces in zip(found, question.pieces, strict=True)]
+    outcomes = iter(await batcher.ask([text for texts in wanted for text in texts if text]))
+    found = [[next(outcomes) if text else None for text in texts] for texts in wanted]
+    return [describe_answer(*outcomes, pieces=pieces) for outcomes, pieces in zip(found, question.pieces, strict=True)]
 
 
-def describe(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[str, Any]:
+def describe_answer(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[str, Any]:
     """Write the answer to one text as JSON has it.
 
     Args:
         whole: the prediction for the text.
         rests: the prediction for the text without each piece; None where nothing was left.
-        pieces: the pieces, none where they are not asked for.
+        pieces: the pieces, none where they are not wanted.
 
     Returns:
         predicted and probability_positive, as `sentiment.cli.predict` writes them; attribution for pieces, with text,
@@ -169,12 +169,12 @@ def describe(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[s
 
 
 def given(outcome: Outcome) -> Prediction:
-    """Give the prediction, or raise the error that came in its place."""
+    """Return the prediction, or raise the error that came in its place."""
     if not isinstance(outcome, Prediction):
-        raise outcome or ValueError("a text that was not asked about has no prediction")
+        raise outcome or ValueError("a text that was not scored has no prediction")
     return outcome
 
 
 def probability_of_rest(outcome: Outcome) -> float | None:
-    """Give the probability for what was left of a text; None where the model can read nothing in it."""
+    """Return the probability for what was left of a text; None where the model can read nothing in it."""
     return None if outcome is None or isinstance(outcome, InputError) else given(outcome).probability_positive

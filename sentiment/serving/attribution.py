@@ -2,8 +2,8 @@
 
 The weight of a word is log-odds(text) - log-odds(text without the word), the log-odds being log p / (1 - p) of the
 probability p of the positive label: a word with a weight above 0 speaks for positive, below 0 for negative. A model is
-only asked, never looked into, so that this holds for every family and every way of batching; and each weight is a fact
-about the model that anyone can check by asking again. It says what one word does while the others stay: of two words
+only scored, never looked into, so that this holds for every family and every way of batching; and each weight is a fact
+about the model that anyone can check by scoring again. It says what one word does while the others stay: of two words
 that say the same, each alone may count little. Li et al. 2016, https://arxiv.org/abs/1612.08220 (erasure); Zeiler and
 Fergus 2014, https://arxiv.org/abs/1311.2901 (occlusion).
 """
@@ -49,7 +49,7 @@ def find_pieces(text: str) -> list[Piece]:
     """
     words = [match.span() for match in _PIECE.finditer(text)]
     size = max(1, math.ceil(len(words) / MAX_PIECES))
-    groups = [words[place : place + size] for place in range(0, len(words), size)]
+    groups = [words[start : start + size] for start in range(0, len(words), size)]
     return [Piece(text[group[0][0] : group[-1][1]], group[0][0], group[-1][1]) for group in groups]
 
 
@@ -71,7 +71,7 @@ def leave_out(text: str, piece: Piece) -> str:
 
 
 def log_odds(probability: float) -> float:
-    """Give log p / (1 - p), kept within 36 of 0, for a probability in [0, 1]."""
+    """Return log p / (1 - p), kept within 36 of 0, for a probability in [0, 1]."""
     if probability in (0.0, 1.0):
         return math.copysign(_SATURATED, probability - 0.5)
     odds = math.log(probability) - math.log1p(-probability)
@@ -83,7 +83,7 @@ def weigh(whole: float, rests: Sequence[float | None]) -> list[float]:
 
     Args:
         whole: probability that the text is positive.
-        rests: the same for the text without each piece; None where nothing was left to be asked about, which counts
+        rests: the same for the text without each piece; None where nothing was left to be scored, which counts
             as undecided, a probability of one half.
 
     Returns:

@@ -81,7 +81,7 @@ class MicroBatcher(Generic[Answer]):
             texts, futures = zip(*await self._gather(), strict=True)
             outcomes = await loop.run_in_executor(self._thread, self._outcomes, list(texts))
             for future, outcome in zip(futures, outcomes, strict=True):
-                if not future.done():  # done: whoever asked has gone
+                if not future.done():  # done: the client has gone
                     future.set_result(outcome)
                 self._queue.task_done()
 

@@ -1,4 +1,4 @@
-"""What a request may ask for: read from its body as it comes, checked, and told where it is wrong."""
+"""What a request may hold: read from its body as it comes, checked, and refused with the reason."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Question:
 
     Attributes:
         texts: at least one.
-        pieces: the words of each text whose weights are asked for; none where they are not.
+        pieces: the words of each text whose weights are wanted; none where they are not.
     """
 
     texts: list[str]
@@ -88,7 +88,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
         HTTPException: 400 it is no JSON.
         InputError: it is something else than texts that can be answered.
     """
-    content = parse(body)
+    content = parse_json(body)
     if not isinstance(content, dict):
         raise InputError(f'found {_kind(content)}, must be an object such as {{"texts": ["A fine film."]}}')
     unknown = next((key for key in content if key not in ("texts", "attribution")), None)
@@ -103,7 +103,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
     return question
 
 
-def parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """Parse JSON.
 
     Raises:
@@ -129,7 +129,7 @@ def _kind(value: object) -> str:
 
 
 def check_texts(texts: object, limits: Limits) -> list[str]:
-    """Refuse texts that cannot be answered.
+    """Raise if texts cannot be answered.
 
     Raises:
         InputError: names the first of them, counted from 1.
@@ -148,7 +148,7 @@ def check_texts(texts: object, limits: Limits) -> list[str]:
 
 
 def check_scorings(question: Question, limits: Limits) -> None:
-    """Refuse a question that the queue would have no room for even if nothing else waited.
+    """Raise if a question needs more scorings than the queue has room for even if nothing else waits.
 
     Raises:
         InputError: says how much it asks for.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ CHUNK = 4096  # texts handed to the Rust tokenizer at once: enough to keep its t
 HEAD_SHARE = 4  # head+tail keeps one part of this many from the beginning; 128 of 512 in the paper
 
 MASK = "{mask}"
+
+Ids = Sequence[Sequence[int]]  # token ids of each text
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Encoded:
 
 
 def check_max_length(max_length: int, positions: int, folder: object) -> None:
-    """Refuse a length that the backbone cannot read.
+    """Raise if the backbone cannot read so many tokens.
 
     Raises:
         InputError: names the limit.
@@ -57,7 +60,7 @@ def check_max_length(max_length: int, positions: int, folder: object) -> None:
 
 
 def encode(
-    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], facts: Mapping[str, Any], prompt: Prompt | None
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest, prompt: Prompt | None
 ) -> Iterator[Encoded]:
     """Encode texts, chunk by chunk.
 
@@ -66,10 +69,9 @@ def encode(
     Args:
         tokenizer: from `sentiment.backbones.loading.load_tokenizer`.
         texts: the texts.
-        facts: how texts are read, as in sentiment.json: max_length, the tokens kept of each, special tokens and prompt
-            included; truncation_side: `right` cuts the end, `left` the beginning, `head+tail` the middle (a quarter
-            of what is kept is the beginning; Sun et al. 2019, https://arxiv.org/abs/1905.05583, section 5.3.1), of
-            the review, never of the prompt; lowercase: whether capitals are read as small letters.
+        manifest: how texts are read. max_length counts special tokens and prompt too; `head+tail` keeps a quarter of
+            what is kept from the beginning (Sun et al. 2019, https://arxiv.org/abs/1905.05583, section 5.3.1); the
+            review is cut, never the prompt.
         prompt: what stands around each text; None for the text alone.
 
     Yields:
@@ -82,7 +84,7 @@ def encode(
     backend.no_padding()
     backend.encode_special_tokens = True
     left, right = surroundings(tokenizer, prompt)
-    max_length, side = facts["max_length"], facts["truncation_side"]
+    max_length, side = manifest.max_length, manifest.truncation_side
     room = max_length - len(left) - len(right)
     if room < 1:
         raise InputError(
@@ -94,7 +96,7 @@ def encode(
     else:
         backend.enable_truncation(room, direction=side)
     for start in range(0, len(texts), CHUNK):
-        chunk = [text.lower() if facts["lowercase"] else text for text in texts[start : start + CHUNK]]
+        chunk = [text.lower() if manifest.lowercase else text for text in texts[start : start + CHUNK]]
         encodings = backend.encode_batch_fast(chunk, add_special_tokens=False)
         rows = [e.ids for e in encodings]
         # a row that is not full has lost nothing, and asking for what it lost is slow
@@ -114,7 +116,7 @@ def _without_middle(ids: list[int], room: int) -> list[int]:
 
 
 def surroundings(tokenizer: PreTrainedTokenizerFast, prompt: Prompt | None) -> tuple[list[int], list[int]]:
-    """Give the token ids that stand before and after every text: special tokens, and the prompt."""
+    """Return the token ids that stand before and after every text: special tokens, and the prompt."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     special = backend.encode("a")

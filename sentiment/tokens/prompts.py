@@ -1,21 +1,28 @@
-"""Prompts and label words: how a language model is asked, and with which tokens it may answer."""
+"""Prompts and label words: what stands around a review, and with which tokens a language model may answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
-from sentiment.tokens.encoding import MASK, Prompt, continuation
+from sentiment.tokens.encoding import MASK, Encoded, Prompt, continuation, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def prompt_of(tokenizer: PreTrainedTokenizerFast, facts: Mapping[str, Any]) -> Prompt | None:
-    """Give the prompt that the texts are put into: none for a head."""
-    return None if facts["formulation"] == "head" else read_prompt(tokenizer, facts["prompt"])
+def prompt_of(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> Prompt | None:
+    """Return the prompt that the texts are put into: none for a head."""
+    return None if manifest.has_head else read_prompt(tokenizer, manifest.prompt)
+
+
+def encode_all(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest) -> Encoded:
+    """Encode texts as a model reads them, in its prompt where it has one, all at once; see `encode`."""
+    chunks = [*encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest))]
+    return Encoded([row for part in chunks for row in part.ids], [cut for part in chunks for cut in part.truncated])
 
 
 def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:
@@ -62,7 +69,6 @@ def label_word_ids(
 
 
 def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> int:
-    """Give the one token of a word."""
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     ids = continuation(tokenizer, word, "a" if word[0] == " " else "a ")

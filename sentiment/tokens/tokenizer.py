@@ -49,12 +49,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def first_position(config: PreTrainedConfig) -> int:
-    """Give the number of a review's first position: 0, but RoBERTa counts from the pad token's number on."""
+    """Return the number of a review's first position: 0, but RoBERTa counts from the pad token's number on."""
     return int(config.pad_token_id) + 1 if "roberta" in config.model_type else 0
 
 
 def max_positions(config: PreTrainedConfig) -> int:
-    """Give the greatest number of tokens a backbone can read, special tokens included; 512 of RoBERTa's 514."""
+    """Return the greatest number of tokens a backbone can read, special tokens included; 512 of RoBERTa's 514."""
     return int(config.max_position_embeddings) - first_position(config)
 
 

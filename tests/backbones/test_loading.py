@@ -18,7 +18,7 @@ from sentiment.backbones import checks, loading
 from sentiment.engine.heads import Head
 from sentiment.engine.scoring import score
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_positions
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS
 
@@ -186,7 +186,7 @@ def test_a_fine_tuned_folder_must_hold_its_own_head(
         AutoModelForSequenceClassification.from_pretrained(folder, num_labels=labels).save_pretrained(folder)
     tokenizer = load_tokenizer(folder)
     loading.load_classifier(folder, tokenizer, seed=0)  # a pretrained folder may lack it
-    (folder / FACTS).write_text("{}")
+    (folder / MANIFEST).write_text("{}")
     with pytest.raises(InputError, match=rf"no classification head for negative and positive \(.*{said}"):
         loading.load_classifier(folder, tokenizer, seed=0)
 

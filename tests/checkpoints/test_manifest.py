@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from sentiment.checkpoints import manifest
+from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import TokenizeParams
 
 STATED: dict[str, Any] = {
     "formulation": "head",
@@ -38,30 +39,48 @@ def write_folder(folder: Path, **changes: Any) -> Path:
 
 def test_a_folder_as_written_is_accepted_and_abstains_never_unless_it_says_so(tmp_path: Path) -> None:
     folder = write_folder(tmp_path)
-    found = manifest.read_facts(folder)
-    manifest.check_files(folder, found)
-    assert {key: found[key] for key in STATED} == STATED
-    assert found["abstain_below"] is None
-    assert manifest.read_facts(write_folder(tmp_path, abstain_below=0.7))["abstain_below"] == 0.7
+    found = Manifest.read(folder)
+    found.check_files(folder)
+    assert {key: getattr(found, key) for key in STATED} == STATED
+    assert found.abstain_below is None
+    assert Manifest.read(write_folder(tmp_path, abstain_below=0.7)).abstain_below == 0.7
+
+
+def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -> None:
+    """The bytes were written by hand: keys in order, and a key that another version has put there stays."""
+    reading = {key: STATED[key] for key in ("max_length", "truncation_side", "lowercase", "prompt", "label_words")}
+    augmentation = {"copies": 0, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
+    (tmp_path / "config.json").write_bytes(b"{}")
+    Manifest.from_params("head", TokenizeParams(**reading, augmentation=augmentation)).write(tmp_path)
+    stated = {**STATED, "abstain_below": None, "sha256": {"config.json": hashlib.sha256(b"{}").hexdigest()}}
+    expected = json.dumps(stated, indent=2, sort_keys=True) + "\n"
+    assert (tmp_path / "sentiment.json").read_text() == expected
+    (tmp_path / "sentiment.json").write_text(json.dumps({**stated, "later": 1}))
+    Manifest.read(tmp_path).model_copy(update={"onnx": {"opset": 18}}).write(tmp_path)
+    again = json.dumps({**stated, "later": 1, "onnx": {"opset": 18}}, indent=2, sort_keys=True) + "\n"
+    assert (tmp_path / "sentiment.json").read_text() == again
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"threshold": ...}, "'threshold' is a required property"),
-        ({"sha256": ...}, "'sha256' is a required property"),
-        ({"formulation": "heads"}, "formulation: 'heads' is not one of"),
-        ({"temperature": 0}, "temperature: 0 is less than or equal"),
-        ({"threshold": 1.5}, "threshold: 1.5 is greater than"),
-        ({"abstain_below": "0.6"}, "abstain_below: '0.6' is not of type"),
-        ({"max_length": 48.0}, "max_length: 48.0 is not of type"),
-        ({"label_words": {"negative": ["bad"]}}, "label_words: 'positive' is a required"),
-        ({"sha256": {"config.json": "abc"}}, "sha256.config.json: 'abc' does not match"),
+        ({"threshold": ...}, "threshold: missing, must be given (a text is positive where"),
+        ({"sha256": ...}, "sha256: missing, must be given"),
+        ({"formulation": "heads"}, 'formulation: found "heads", allowed: head, label_words (did you mean head?)'),
+        ({"temperature": 0}, "temperature: found 0, must be greater than 0"),
+        ({"threshold": 1.5}, "threshold: found 1.5, must be at most 1"),
+        ({"abstain_below": "0.6"}, 'abstain_below: found "0.6", must be a number'),
+        ({"max_length": 48.0}, "max_length: found 48.0, must be a whole number"),
+        (
+            {"label_words": {"negative": ["bad"]}},
+            '{"negative": ["bad"]}, must have one entry for each of negative, positive',
+        ),
+        ({"sha256": {"config.json": "abc"}}, 'sha256.config.json: found "abc", must match ^[0-9a-f]{64}$'),
     ],
 )
 def test_what_sentiment_json_cannot_say_is_told_by_key(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        manifest.read_facts(write_folder(tmp_path, **changes))
+        Manifest.read(write_folder(tmp_path, **changes))
     assert "sentiment.json has 1 problem(s)" in str(caught.value)
     assert told in str(caught.value)
 
@@ -74,18 +93,18 @@ def test_a_file_outside_the_folder_cannot_be_listed(name: str, tmp_path: Path) -
     with pytest.raises(
         InputError, match=r"sentiment\.json: sha256: found the file name .*; allowed: a plain"
     ) as caught:
-        manifest.read_facts(write_folder(tmp_path, sha256={name: "0" * 64}))
+        Manifest.read(write_folder(tmp_path, sha256={name: "0" * 64}))
     assert repr(name) in str(caught.value)
 
 
 def test_a_folder_that_is_missing_or_no_model_of_ours_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder; run `dvc repro` or `dvc pull .*--rev"):
-        manifest.read_facts(tmp_path / "nowhere")
+        Manifest.read(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"no sentiment\.json"):
-        manifest.read_facts(tmp_path)
+        Manifest.read(tmp_path)
     (tmp_path / "sentiment.json").write_text("{")
     with pytest.raises(InputError, match=r"sentiment\.json: not JSON"):
-        manifest.read_facts(tmp_path)
+        Manifest.read(tmp_path)
 
 
 def test_every_file_that_differs_is_named(tmp_path: Path) -> None:
@@ -95,14 +114,14 @@ def test_every_file_that_differs_is_named(tmp_path: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
     (folder / "README.md").write_text("about this model")
     (folder / ".gitattributes").write_text("")
-    found = manifest.read_facts(folder)
-    assert manifest.differing(folder, found) == {
+    found = Manifest.read(folder)
+    assert found.differing(folder) == {
         "tokenizer.json": "changed",
         "model-score.safetensors": "missing",
         "adapter_config.json": "not listed",
     }
     with pytest.raises(InputError) as caught:
-        manifest.check_files(folder, found)
+        found.check_files(folder)
     told = "adapter_config.json: not listed; model-score.safetensors: missing; tokenizer.json: changed"
     assert f"{folder}: 3 file(s) unlike what sentiment.json says ({told})" in str(caught.value)
 
@@ -110,5 +129,5 @@ def test_every_file_that_differs_is_named(tmp_path: Path) -> None:
 def test_the_revision_is_that_of_the_content_wherever_it_lies(tmp_path: Path) -> None:
     first, copy = write_folder(tmp_path / "a"), write_folder(tmp_path / "b")
     expected = hashlib.sha256((first / "sentiment.json").read_bytes()).hexdigest()
-    assert manifest.content_revision(first) == manifest.content_revision(copy) == f"sha256:{expected}"
-    assert manifest.content_revision(write_folder(tmp_path / "b", threshold=0.4)) != f"sha256:{expected}"
+    assert content_revision(first) == content_revision(copy) == f"sha256:{expected}"
+    assert content_revision(write_folder(tmp_path / "b", threshold=0.4)) != f"sha256:{expected}"

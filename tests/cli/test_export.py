@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -17,20 +16,20 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from sentiment.checkpoints.manifest import read_facts
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.cli import export as export_module
-from sentiment.cli.export import PACKAGES, add_options, read_texts
+from sentiment.cli.export import PACKAGES, read_texts
 from sentiment.engine.probability import probabilities
 from sentiment.export import graph
 from sentiment.export.folder import FP32, INT8, REPORT
 from sentiment.export.parity import open_onnx
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import FACTS
+from sentiment.pipeline.labels import MANIFEST
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.cli.test_main import command
-from tests.conftest import ROOT, TEXTS
+from tests.conftest import ROOT, TEXTS, parsed_by
 from tests.inference.test_predictor import finetuned
 
 Export = Callable[..., Path]
@@ -47,10 +46,8 @@ def run(folder: Path, output: Path, *words: str) -> Path:
     """Run the command on six labelled texts; gives its output folder."""
     texts = output.parent.parent / "texts.csv"
     pd.DataFrame({"text": TEXTS, "label": ["positive", "negative"] * 3}).to_csv(texts, index=False)
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    given = ("--model", str(folder), "--texts", str(texts), "--threads", "1", "--output", str(output), *words)
-    export_module.export(**vars(parser.parse_args(given)))
+    given = ("export", "--model", str(folder), "--texts", str(texts), "--threads", "1", "--output", str(output), *words)
+    export_module.run(parsed_by(export_module, *given))
     return output
 
 
@@ -77,12 +74,12 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_the_folder_is_self_contained_and_its_report_is_right(folder: Path, exported: Path) -> None:
     """It is asked as sentiment/export/parity.py says; the reference is transformers, one text at a time."""
     output = exported
-    assert set(content(output)) == {FP32, INT8, REPORT, FACTS, "tokenizer.json", "tokenizer_config.json"}
+    assert set(content(output)) == {FP32, INT8, REPORT, MANIFEST, "tokenizer.json", "tokenizer_config.json"}
     assert (output / INT8).stat().st_size < (output / FP32).stat().st_size
-    tokenizer, facts = load_tokenizer(output), read_facts(output)
-    [encoded] = encode(tokenizer, TEXTS, facts, prompt_of(tokenizer, facts))
+    tokenizer, stated = load_tokenizer(output), Manifest.read(output)
+    [encoded] = encode(tokenizer, TEXTS, stated, prompt_of(tokenizer, stated))
     found = {
-        name: probabilities(open_onnx(output / file, threads=1)(encoded.ids, 32), facts["temperature"])
+        name: probabilities(open_onnx(output / file, threads=1)(encoded.ids, 32), stated.temperature)
         for name, file in {"fp32": FP32, "int8": INT8}.items()
     }
     own = []
@@ -107,14 +104,14 @@ def test_the_folder_is_self_contained_and_its_report_is_right(folder: Path, expo
     assert np.abs(found["fp32"] - own).max() < 1e-5
 
 
-def test_facts_go_along_with_hashes_and_source(folder: Path, exported: Path) -> None:
+def test_the_manifest_goes_along_with_hashes_and_source(folder: Path, exported: Path) -> None:
     output = exported
-    written, before = json.loads((output / FACTS).read_text()), read_facts(folder)
+    written, before = json.loads((output / MANIFEST).read_text()), Manifest.read(folder)
     files = content(output)
-    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name not in (FACTS, REPORT)}
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in files if name not in (MANIFEST, REPORT)}
     [opset] = onnx.load(output / FP32).opset_import
-    source = f"sha256:{hashlib.sha256((folder / FACTS).read_bytes()).hexdigest()}"
-    assert written == {**before, "sha256": hashes, "onnx": {"opset": opset.version, "source": source}}
+    source = f"sha256:{hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()}"
+    assert written == {**before.model_dump(), "sha256": hashes, "onnx": {"opset": opset.version, "source": source}}
     assert files["tokenizer.json"] == (folder / "tokenizer.json").read_bytes()
 
 
@@ -125,11 +122,11 @@ def test_the_same_export_gives_the_same_bytes_and_takes_the_place_of_the_last(
     output = export("--limit", "2")
     second = content(output)
     assert set(first) - set(second) == {INT8}
-    assert {name for name in second if second[name] != first[name]} == {REPORT, FACTS}
+    assert {name for name in second if second[name] != first[name]} == {REPORT, MANIFEST}
     assert json.loads(second[REPORT])["texts"] == 2
     shown = capsys.readouterr()
     assert "│ fp32 " in shown.out
-    assert f"{output}: {FP32}, {REPORT}, {FACTS}, tokenizer.json" in shown.err
+    assert f"{output}: {FP32}, {REPORT}, {MANIFEST}, tokenizer.json" in shown.err
 
 
 def test_a_broken_export_is_refused_and_leaves_what_was_there(
@@ -146,7 +143,7 @@ def test_a_broken_export_is_refused_and_leaves_what_was_there(
 
     monkeypatch.setattr(graph, "write_fp32", broken)
     capsys.readouterr()
-    with pytest.raises(InputError, match=r"differs from the model's own by .*e-\d+, allowed: 0\.001; .* not kept"):
+    with pytest.raises(InputError, match=r"fp32: .* the model's own: found .*e-\d+, allowed: 0\.001; .* not kept"):
         export()
     assert "│ fp32 " in capsys.readouterr().out
     assert content(tmp_path / "out" / "onnx") == before

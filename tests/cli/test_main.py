@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sentiment.__main__ import check, show
+from sentiment.cli import check, show
+from sentiment.cli.options import Options
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT
 
@@ -31,17 +33,17 @@ def test_show_prints_the_table_of_the_committed_metrics() -> None:
 
 
 def test_check_says_all_well_or_everything_that_is_wrong(workspace: Path, change: Callable[..., None]) -> None:
-    check()
+    check.run(Options())
     change("params.yaml", **{"seed": "x", "train.epochs": 0})
     with pytest.raises(InputError, match=r"2 problem\(s\)") as caught:
-        check()
+        check.run(Options())
     assert "seed" in str(caught.value)
     assert "train.epochs" in str(caught.value)
 
 
 def test_show_without_a_run_says_what_to_do(workspace: Path) -> None:
     with pytest.raises(InputError, match="run `dvc repro` first"):
-        show()
+        show.run(Options())
 
 
 def test_the_help_loads_no_library_that_takes_time() -> None:
@@ -55,6 +57,21 @@ def test_the_help_loads_no_library_that_takes_time() -> None:
     assert "'sentiment'" in loaded
     for heavy in ("numpy", "torch", "transformers", "dvc", "pandas", "safetensors", "matplotlib", "rich"):
         assert f"'{heavy}'" not in loaded
+
+
+@pytest.mark.parametrize(("given", "found"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_that_wait_sleep_unless_told_otherwise_and_an_import_sets_nothing(
+    given: dict[str, str], found: str
+) -> None:
+    code = (
+        "import os, sys; sys.argv = ['sentiment', 'check']; import sentiment.__main__ as command\n"
+        "before = os.environ.get('OMP_WAIT_POLICY'); command.main(); print(before, os.environ['OMP_WAIT_POLICY'])"
+    )
+    clean = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean | given, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == [given.get("OMP_WAIT_POLICY", "None"), found]
 
 
 def test_diff_prints_and_draws(tmp_path: Path) -> None:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import torch
 
-from sentiment.cli.options import ModelOptions, add_model_options, add_scoring_options, load
+from sentiment.checkpoints.manifest import Manifest
+from sentiment.cli.options import Options, add_model_options, add_scoring_options, load_predictor
 from sentiment.pipeline.errors import InputError
+from tests.conftest import ROOT, manifest
 
 
-def read(*words: str, scoring: bool = True) -> ModelOptions:
+def read(*words: str, scoring: bool = True) -> Options:
     """The options of a command line."""
     parser = argparse.ArgumentParser()
     add_model_options(parser)
     if scoring:
         add_scoring_options(parser)
-    return ModelOptions(**vars(parser.parse_args(words)))
+    return parser.parse_args(words)
 
 
 def test_the_finetuned_model_is_asked_on_the_cpu_where_nothing_is_said() -> None:
-    plain = ModelOptions(model="models/finetuned", rev=None, repo=None, remote=None, threads=None)
-    assert read() == read(scoring=False) == plain
-    assert (plain.device, plain.batch_size) == ("cpu", None)
+    plain = {"model": "models/finetuned", "rev": None, "repo": None, "remote": None, "threads": None}
+    assert vars(read()) == vars(read(scoring=False)) == {**plain, "device": "cpu", "batch_size": None}
 
 
 def test_every_word_arrives() -> None:
     words = "--model m --rev v1 --repo r --remote s3 --threads 2 --device cuda --batch-size 7"
     found = read(*words.split())
-    assert found == ModelOptions(
-        model="m", rev="v1", repo="r", remote="s3", threads=2, device="cuda", batch_size=7
-    )  # fmt: skip
+    stated = {"model": "m", "rev": "v1", "repo": "r", "remote": "s3", "threads": 2, "device": "cuda", "batch_size": 7}
+    assert vars(found) == stated
 
 
 @pytest.mark.parametrize("words", [("--threads", "0"), ("--batch-size", "-1")])
@@ -40,6 +44,19 @@ def test_numbers_below_one_are_refused(words: tuple[str, str], capsys: pytest.Ca
     assert f"{words[0]}: found {words[1]}, must be at least 1" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="nowhere"):
-        load(read("--model", "nowhere", "--threads", "1"))
+def test_a_folder_that_is_not_there_is_named_before_torch_is_loaded() -> None:
+    code = (
+        "import sys; from sentiment.cli import options; from argparse import Namespace\n"
+        "try: options.load_predictor(Namespace(model='nowhere', rev=None, repo=None, remote=None))\n"
+        "except Exception as error: print(error, 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("nowhere: no such folder")
+    assert result.stdout.endswith("False\n")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_device_that_is_not_here_is_named_with_its_option(tmp_path: Path) -> None:
+    Manifest.model_validate({**vars(manifest()), "sha256": {}}).write(tmp_path)
+    with pytest.raises(InputError, match=r"^--device: found cuda, but torch .* sees none here; allowed: cpu"):
+        load_predictor(read("--model", str(tmp_path), "--device", "cuda"))

@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 
 from sentiment.cli import predict
-from sentiment.cli.predict import SIGPIPE_STATUS, Options
+from sentiment.cli.options import Options
+from sentiment.cli.predict import SIGPIPE_STATUS
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
-from tests.conftest import ROOT, TEXTS, help_of
+from tests.conftest import ROOT, TEXTS, help_of, parsed_by
 from tests.inference.test_predictor import ROUNDING, finetuned
 from tests.reviews.test_files import FORMATS, WRITE
 
@@ -49,11 +50,8 @@ def command(*words: object, given: bytes = b"") -> subprocess.CompletedProcess[b
 
 def options(*inputs: object, **choices: Any) -> Options:
     """The defaults of the command line, with changes."""
-    import argparse
-
-    parser = argparse.ArgumentParser()
-    predict.add_options(parser)
-    return Options(**{**vars(parser.parse_args([*map(str, inputs)])), **choices})
+    parsed = parsed_by(predict, "predict", *map(str, inputs))
+    return Options(**{**vars(parsed), **choices})
 
 
 def reviews(count: int = 40) -> pd.DataFrame:

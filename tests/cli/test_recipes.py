@@ -12,6 +12,7 @@ from dvc.utils.serialize import modify_yaml
 
 from sentiment.builtin.grammar import Mix, generate
 from sentiment.cli import recipes
+from sentiment.cli.options import Options
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import flatten, load_params, params_problems
@@ -58,6 +59,13 @@ def test_flags_say_what_the_recipe_does_otherwise(name: str, workspace: Path) ->
     if overrides:
         apply_overrides(workspace / "params.yaml", overrides)
     assert dict(flatten(load_params().model_dump())) == recipes.resolve(name)
+
+
+def test_a_recipe_repairs_a_file_with_problems(workspace: Path, change: Callable[..., None]) -> None:
+    before = (workspace / "params.yaml").read_bytes()
+    change("params.yaml", **{"model.name": "gpt-2", "train.epochs": 0})
+    recipes.run_use(Options(name="default"))
+    assert (workspace / "params.yaml").read_bytes() == before
 
 
 def test_imdb_gpt2_is_the_recipe_of_the_founding_document() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import re
@@ -18,11 +17,12 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from sentiment.cli import serve
-from sentiment.cli.serve import Options, find_uvicorn, listen
+from sentiment.cli.options import Options
+from sentiment.cli.serve import find_uvicorn, listen
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
 from tests.chromium import Chromium, needs_chromium
-from tests.conftest import ROOT, TEXTS, help_of
+from tests.conftest import ROOT, TEXTS, help_of, parsed_by
 from tests.inference.test_predictor import ROUNDING, finetuned
 
 COMMAND = [sys.executable, "-m", "sentiment", "serve"]
@@ -311,9 +311,7 @@ def test_help_brings_nothing_heavy() -> None:
 
 
 def options(*words: str) -> Options:
-    parser = argparse.ArgumentParser()
-    serve.add_options(parser)
-    return Options(**vars(parser.parse_args(words)))
+    return parsed_by(serve, "serve", *words)
 
 
 def test_the_options_have_defaults_and_bounds(capsys: pytest.CaptureFixture[str]) -> None:

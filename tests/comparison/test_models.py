@@ -24,7 +24,7 @@ from sentiment.checkpoints.blocks import round_changed
 from sentiment.checkpoints.sketches import FILE as SKETCHES
 from sentiment.checkpoints.sketches import RELATIVE_ERROR
 from sentiment.checkpoints.tensors import PIECE
-from sentiment.comparison.models import Difference, compare
+from sentiment.comparison.models import Difference, compare_models
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT
 
@@ -166,7 +166,7 @@ def objects(project: Path) -> list[Path]:
 
 
 def at(first: str, second: str, how: str, **where: Any) -> Difference:
-    return compare(first, second, where.get("repo", "."), where.get("remote"), how)
+    return compare_models(first, second, where.get("repo", "."), where.get("remote"), how)
 
 
 def states(difference: Difference) -> dict[str, str]:
@@ -396,7 +396,7 @@ def test_nothing_changed_says_so(project: Path) -> None:
         (
             "after",
             "nosuch",
-            r"nosuch: neither a folder with a model on this machine nor a revision or experiment of \.",
+            r"nosuch: not a folder with a model on this machine, nor a revision or experiment of the repository here",
         ),
         ("after", "main", r"after and main are one and the same"),
         ("before", "after:models/base", r"after:models/base: no models/base in that revision"),
@@ -433,7 +433,7 @@ def test_a_remote_whose_package_is_not_installed_is_said(lists: bool, project: P
     if lists:
         run(project, "dvc", "fetch", "-q", "--all-commits")
         keep(project / ".dvc/cache", is_list)
-    with pytest.raises(InputError, match=r"before: gs is supported, but requires 'dvc-gs' to be installed"):
+    with pytest.raises(InputError, match=r"here: gs is supported, but requires 'dvc-gs' to be installed"):
         at("before", "after", "exact", remote="cloud")
 
 

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sentiment.comparison.models import Block, Difference, compare
-from sentiment.comparison.views import as_json, as_markdown, block_table, draw, show
-from sentiment.evaluation.deltas import Change
+from sentiment.comparison.models import Block, Difference, compare_models
+from sentiment.comparison.views import as_json, as_markdown, block_table, draw, show_difference
+from sentiment.evaluation.deltas import WeightDelta
 from sentiment.pipeline.errors import InputError
 from sentiment.registry.revisions import Tracked
 
-MOVED = Change(4, 16.0, 25.0, 1.0, 0.5, 3)
-ESTIMATED = Change(400, 16.0, 25.0, 1.0, None, None)
+MOVED = WeightDelta(4, 16.0, 25.0, 1.0, 0.5, 3)
+ESTIMATED = WeightDelta(400, 16.0, 25.0, 1.0, None, None)
 
 
-def difference(change: Change | None = MOVED, how: str = "exact", **parts: Any) -> Difference:
+def difference(change: WeightDelta | None = MOVED, how: str = "exact", **parts: Any) -> Difference:
     blocks = [
         Block("m.wte", "unchanged", None, {}),
         Block("m.h.0", "changed", change, {"m.h.0.w": change} if change else {}),
@@ -59,7 +59,7 @@ def test_an_estimate_states_only_what_it_knows_and_hashes_no_number() -> None:
 @pytest.mark.parametrize("form", ["table", "json", "md"])
 def test_every_form_says_all(form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "140")
-    show(difference(), form)
+    show_difference(difference(), form)
     shown = capsys.readouterr().out
     for word in ("main", "exp", "m.wte", "unchanged", "only in B", "0.25", "train.rate", "test.accuracy", "0.75",
                  "data/raw", "0123456", "a note"):  # fmt: skip
@@ -71,7 +71,7 @@ def test_every_form_says_all(form: str, capsys: pytest.CaptureFixture[str], monk
 
 
 def test_json_holds_numbers_and_null(capsys: pytest.CaptureFixture[str]) -> None:
-    show(difference(ESTIMATED, "sketches"), "json")
+    show_difference(difference(ESTIMATED, "sketches"), "json")
     page = json.loads(capsys.readouterr().out)
     assert page == as_json(difference(ESTIMATED, "sketches"))
     assert set(page) == {"first", "second", "how", "blocks", "params", "metrics", "data", "notes"}
@@ -107,12 +107,12 @@ def test_real_folders_are_shown_in_the_order_of_the_layers(how: str, tmp_path: P
         for block in ("score", "t.wte", "t.ln_f", *(f"t.h.{n}" for n in range(11))):
             value = 1.0 + number * (block in ("t.h.10", "score"))
             save_file({f"{block}.w": np.full((30, 30), value)}, tmp_path / folder / f"model-{block}.safetensors")
-    _, rows = block_table(compare(str(tmp_path / "a"), str(tmp_path / "b"), ".", None, how))
+    _, rows = block_table(compare_models(str(tmp_path / "a"), str(tmp_path / "b"), ".", None, how))
     assert [row[0] for row in rows] == ["t.wte", *(f"t.h.{n}" for n in range(11)), "t.ln_f", "score"]
     assert [row[0] for row in rows if row[1] == "changed"] == ["t.h.10", "score"]
 
 
 def test_a_change_from_nothing_has_no_relative_size() -> None:
-    born: Callable[[], Difference] = lambda: difference(Change(4, 0.0, 1.0, 1.0, 0.5, 3))  # noqa: E731
+    born: Callable[[], Difference] = lambda: difference(WeightDelta(4, 0.0, 1.0, 1.0, 0.5, 3))  # noqa: E731
     _, rows = block_table(born())
     assert rows[1][2:5] == ["1", "-", "-"]

@@ -19,7 +19,7 @@ from sentiment.pipeline.errors import InputError
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, reading, run_stages
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest, reading, run_stages
 from tests.tokens.test_prompts import single_words
 
 Change = Callable[..., None]
@@ -42,7 +42,7 @@ def asked_of(folder: Path) -> dict[str, object]:
 def test_logits_are_those_of_the_full_language_model_at_the_one_position(family: str, tiny_models: Tiny) -> None:
     """The reference runs transformers' own model on one row at a time and reads the whole vocabulary's logits."""
     folder = tiny_models(family)
-    tokenizer, asked = load_tokenizer(folder), asked_of(tiny_models(family))
+    tokenizer, asked = load_tokenizer(folder), manifest(**asked_of(folder))
     model, formulation = heads.load(folder, tokenizer, asked, seed=0)
     assert isinstance(formulation, heads.LabelWords)
     [encoded] = encode(tokenizer, TEXTS, reading(60, "right"), prompt_of(tokenizer, asked))
@@ -80,7 +80,7 @@ def test_features_are_the_mean_of_the_backbones_output(family: str, tiny_models:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_logits_over_the_vocabulary_are_computed(family: str, tiny_models: Tiny) -> None:
     folder = tiny_models(family)
-    tokenizer, asked = load_tokenizer(folder), asked_of(tiny_models(family))
+    tokenizer, asked = load_tokenizer(folder), manifest(**asked_of(folder))
     model, formulation = heads.load(folder, tokenizer, asked, seed=0)
     called: list[str] = []
     model.get_output_embeddings().register_forward_hook(lambda *_: called.append("full head"))
@@ -97,8 +97,8 @@ def test_label_words_go_through_all_stages(family: str, small: Change, tiny_mode
     run_stages("prepare", "base", "tokenize", "train", "evaluate")
     kind = getattr(transformers, LANGUAGE_MODELS[family])
     model = kind.from_pretrained("models/finetuned")
-    facts = json.loads(Path("models/finetuned/sentiment.json").read_text())
-    assert {key: facts[key] for key in asked} == asked
+    stated = json.loads(Path("models/finetuned/sentiment.json").read_text())
+    assert {key: stated[key] for key in asked} == asked
     assert model.config.architectures == [LANGUAGE_MODELS[family]]
     table = pd.read_parquet("data/predictions/test.parquet")
     assert (table["probability_positive"] - table["base_probability_positive"]).abs().max() > 1e-3
@@ -110,7 +110,7 @@ def test_a_model_without_a_language_model_head_is_refused(tiny_models: Tiny, tmp
     transformers.AutoModel.from_pretrained(tiny_models("bert")).save_pretrained(tmp_path)
     tokenizer = load_tokenizer(tiny_models("bert"))
     with pytest.raises(InputError, match=r"holds no language-model head .* model\.formulation: head"):
-        heads.load(tmp_path, tokenizer, asked_of(tiny_models("bert")), seed=0)
+        heads.load(tmp_path, tokenizer, manifest(**asked_of(tiny_models("bert"))), seed=0)
 
 
 def test_bad_label_words_stop_the_tokenize_stage(small: Change) -> None:

@@ -23,7 +23,7 @@ from sentiment.engine.packing import ATTENTION, Packer, attend, places_of_highes
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, reading
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest, reading
 from tests.engine.test_heads import asked_of
 
 Tiny = Callable[[str], Path]
@@ -35,7 +35,7 @@ Rows = list[list[int]]
 def load(family: str, kind: str, tiny_models: Tiny, tmp_path: Path) -> tuple[Any, Formulation, Any, Rows]:
     """A model of ours, its formulation, transformers' own with the same weights, and token ids, two of a length."""
     folder, tokenizer = tiny_models(family), load_tokenizer(tiny_models(family))
-    asked = asked_of(folder) if kind == "label_words" else {"formulation": "head"}
+    asked = manifest(**asked_of(folder) if kind == "label_words" else {})
     ours, formulation = heads.load(folder, tokenizer, asked, seed=3, dropout=0.0)
     for name, parameter in ours.named_parameters():
         if name.startswith(("score", "classifier", "pre_classifier")):

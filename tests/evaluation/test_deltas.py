@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from sentiment.backbones import adapters, loading
 from sentiment.checkpoints.blocks import block_of, round_changed, save_blocks
-from sentiment.evaluation.deltas import Change, layer_changes, measure, together
+from sentiment.evaluation.deltas import WeightDelta, layer_deltas, measure_delta, together
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import LoraParams
 from sentiment.tokens.tokenizer import load_tokenizer
@@ -40,7 +40,7 @@ def pair(random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray
 def test_the_measures_are_numpys(size: int) -> None:
     for seed in range(20):
         before, after = pair(np.random.default_rng(seed), size)
-        change = measure(cut(before), cut(after), "t")
+        change = measure_delta(cut(before), cut(after), "t")
         added = after - before
         assert change.size == size
         assert change.norm == pytest.approx(np.linalg.norm(added))
@@ -53,8 +53,8 @@ def test_the_measures_are_numpys(size: int) -> None:
 
 def test_several_tensors_together_are_one_long_tensor() -> None:
     pairs = [pair(np.random.default_rng(seed), 50 * seed + 1) for seed in range(4)]
-    summed = together(measure(cut(a), cut(b), "t") for a, b in pairs)
-    long = measure(*([np.concatenate(side)] for side in zip(*pairs, strict=True)), "t")
+    summed = together(measure_delta(cut(a), cut(b), "t") for a, b in pairs)
+    long = measure_delta(*([np.concatenate(side)] for side in zip(*pairs, strict=True)), "t")
     for name in ("size", "largest", "changed"):
         assert getattr(summed, name) == getattr(long, name)
     for name in ("norm", "relative", "cosine", "share"):
@@ -62,25 +62,25 @@ def test_several_tensors_together_are_one_long_tensor() -> None:
 
 
 def test_an_estimate_among_exact_changes_leaves_unknown_what_it_does_not_know() -> None:
-    summed = together([Change(3, 1.0, 1.0, 4.0, None, None), Change(2, 3.0, 1.0, 5.0, 0.5, 1)])
+    summed = together([WeightDelta(3, 1.0, 1.0, 4.0, None, None), WeightDelta(2, 3.0, 1.0, 5.0, 0.5, 1)])
     assert (summed.size, summed.norm, summed.relative) == (5, 3.0, 1.5)
     assert summed.largest is summed.share is None
 
 
 def test_the_edges() -> None:
     zero, one = [np.zeros(3)], [np.ones(3)]
-    unchanged = measure(one, one, "t")
+    unchanged = measure_delta(one, one, "t")
     assert (unchanged.norm, unchanged.relative, unchanged.largest, unchanged.share) == (0.0, 0.0, 0.0, 0.0)
     assert unchanged.cosine == pytest.approx(1)
-    assert measure(zero, one, "t").relative is None
-    assert measure(zero, one, "t").cosine is None
-    assert measure(zero, zero, "t").relative == 0.0
-    assert measure(one, [-np.ones(3)], "t").cosine == pytest.approx(-1)
-    nothing = measure([], [], "t")
+    assert measure_delta(zero, one, "t").relative is None
+    assert measure_delta(zero, one, "t").cosine is None
+    assert measure_delta(zero, zero, "t").relative == 0.0
+    assert measure_delta(one, [-np.ones(3)], "t").cosine == pytest.approx(-1)
+    nothing = measure_delta([], [], "t")
     assert (nothing.size, nothing.norm, nothing.share) == (0, 0.0, 0.0)
     for bad in (math.nan, math.inf):
         with pytest.raises(InputError, match=r"^t: holds numbers that are not finite"):
-            measure(one, [np.array([1.0, bad, 1.0])], "t")
+            measure_delta(one, [np.array([1.0, bad, 1.0])], "t")
 
 
 def expected_changes(base: Path, changed: dict[str, torch.Tensor], prefix: str) -> dict[str, float]:
@@ -119,7 +119,7 @@ def test_layer_changes_are_those_of_the_merged_model(family: str, save: str, tin
         adapters.save(model, tmp_path / "finetuned")
         adapters.merge(model)
     expected = expected_changes(tmp_path / "base", loading.stored_weights(model), prefix)
-    found = layer_changes(tmp_path / "base", tmp_path / "finetuned")
+    found = layer_deltas(tmp_path / "base", tmp_path / "finetuned")
     assert dict(found) == pytest.approx(expected, rel=1e-5, abs=1e-9)
     names = [name for name, _ in found]
     numbered = [name for name in names if name[-1].isdigit()]
@@ -141,7 +141,7 @@ def test_weights_rounded_to_bf16_have_moved_to_where_torch_rounds_them(tiny_mode
     round_changed(tmp_path / "tuned", tmp_path / "base")
     rounded = {n: t if ".h.0." in n else t.to(torch.bfloat16).float() for n, t in moved.items()}
     expected = expected_changes(tmp_path / "base", rounded, prefix)
-    assert dict(layer_changes(tmp_path / "base", tmp_path / "tuned")) == pytest.approx(expected, rel=1e-5)
+    assert dict(layer_deltas(tmp_path / "base", tmp_path / "tuned")) == pytest.approx(expected, rel=1e-5)
     assert expected["transformer.h.0"] == 0
 
 
@@ -154,7 +154,7 @@ def test_blocks_stand_in_the_order_of_the_layers(tmp_path: Path) -> None:
     )
     moved = {name: tensor * 1.5 for name, tensor in weights.items()}
     save_blocks({**moved, "score.weight": torch.ones(2, 4), "new.weight": torch.ones(2)}, "transformer", tmp_path / "b")
-    found = layer_changes(tmp_path / "a", tmp_path / "b")
+    found = layer_deltas(tmp_path / "a", tmp_path / "b")
     ordered = ["wpe", "wte", *(f"h.{n}" for n in range(12)), "ln_f"]
     assert found == [(f"transformer.{name}", pytest.approx(0.5)) for name in ordered]
 
@@ -170,6 +170,6 @@ def test_the_scale_of_rank_stabilised_adapters_is_the_root(tmp_path: Path) -> No
     for stabilised, scale in ((False, 9 / 3), (True, 9 / math.sqrt(3))):
         config = {"r": 3, "lora_alpha": 9, "use_rslora": stabilised, "fan_in_fan_out": False}
         (tmp_path / "tuned" / adapters.CONFIG).write_text(json.dumps(config))
-        [(block, change)] = layer_changes(tmp_path / "base", tmp_path / "tuned")
+        [(block, change)] = layer_deltas(tmp_path / "base", tmp_path / "tuned")
         assert block == "m.h.0"
         assert change == pytest.approx(float(scale * (up @ down).norm() / weight.norm()), rel=1e-5)

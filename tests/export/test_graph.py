@@ -15,7 +15,7 @@ import transformers
 from onnx import TensorProto, numpy_helper
 
 from sentiment.backbones import adapters
-from sentiment.checkpoints.manifest import read_facts
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.export import graph as graph_module
 from sentiment.export.graph import write_fp32, write_int8
@@ -25,7 +25,7 @@ from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import label_word_ids, prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from stages.train import write_model
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, reading
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest
 from tests.engine.test_heads import asked_of
 from tests.inference.test_predictor import finetuned
 
@@ -38,8 +38,8 @@ SOME = [("gpt2", "head"), ("bert", "label_words")]  # the others take a minute
 PARAMS = [pytest.param(*kind, marks=() if kind in SOME else pytest.mark.slow, id="-".join(kind)) for kind in KINDS]
 
 
-def asked(base: Path, form: str) -> dict[str, Any]:
-    return {**asked_of(base), "formulation": form, **reading(48)}
+def asked(base: Path, form: str) -> Manifest:
+    return manifest(**{**asked_of(base), "formulation": form, "max_length": 48})
 
 
 def model_folder(base: Path, form: str, folder: Path) -> Path:
@@ -52,24 +52,24 @@ def load(folder: Path, base: Path, form: str) -> tuple[Any, Any, Any]:
     return tokenizer, *heads.load(folder, tokenizer, asked(base, form), seed=0)
 
 
-def encoded(tokenizer: Any, facts: dict[str, Any]) -> Ids:
-    [part] = encode(tokenizer, TEXTS, facts, prompt_of(tokenizer, facts))
+def encoded(tokenizer: Any, stated: Manifest) -> Ids:
+    [part] = encode(tokenizer, TEXTS, stated, prompt_of(tokenizer, stated))
     return part.ids
 
 
-def plain_logits(folder: Path, family: str, facts: dict[str, Any], ids: Ids) -> np.ndarray:
+def plain_logits(folder: Path, family: str, stated: Manifest, ids: Ids) -> np.ndarray:
     """What transformers' own model says of one row at a time, without padding; [rows, 2]."""
     tokenizer = load_tokenizer(folder)
-    if facts["formulation"] == "head":
+    if stated.has_head:
         model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     else:
         model = getattr(transformers, LANGUAGE_MODELS[family]).from_pretrained(folder).eval()
-        words = label_word_ids(tokenizer, facts["label_words"], facts["prompt"])
+        words = label_word_ids(tokenizer, stated.label_words, stated.prompt)
     rows = []
     for row in ids:
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([row])).logits[0]
-        if facts["formulation"] == "label_words":
+        if not stated.has_head:
             place = row.index(tokenizer.mask_token_id) if tokenizer.mask_token else len(row) - 1
             logits = torch.stack([logits[place][list(group)].exp().sum().log() for group in words])
         rows.append(logits.numpy())
@@ -197,11 +197,11 @@ def test_adapters_are_merged(tiny_models: Tiny, tmp_path: Path) -> None:
     assert (tmp_path / "folder" / adapters.CONFIG).is_file()
     tokenizer, model, formulation = load(tmp_path / "folder", base, "head")
     write_fp32(model, formulation, tmp_path / "model.onnx")
-    ids, facts = encoded(tokenizer, asked(base, "head")), read_facts(tmp_path / "folder")
-    expected = plain_logits(tmp_path / "folder", "gpt2", facts, ids)
+    ids, stated = encoded(tokenizer, asked(base, "head")), Manifest.read(tmp_path / "folder")
+    expected = plain_logits(tmp_path / "folder", "gpt2", stated, ids)
     assert np.abs(answers(tmp_path / "model.onnx", ids) - expected).max() < 1e-4
     (tmp_path / "folder" / adapters.CONFIG).unlink()
-    assert np.abs(plain_logits(tmp_path / "folder", "gpt2", facts, ids) - expected).max() > 1e-2
+    assert np.abs(plain_logits(tmp_path / "folder", "gpt2", stated, ids) - expected).max() > 1e-2
 
 
 def test_a_model_too_large_for_one_file_is_refused(

@@ -10,14 +10,17 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, compare, measure, open_onnx, speed
+from sentiment.export.folder import check_parity
+from sentiment.export.parity import TIMED_ALONE, TIMED_TOGETHER, agreement, measure_parity, open_onnx, speed
+from sentiment.pipeline.errors import InputError
+from tests.conftest import manifest
 
-FACTS = {"temperature": 2.0, "threshold": 0.6}
+MANIFEST = manifest(temperature=2.0, threshold=0.6)
 
 
 def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
     own, other = np.array([0.10, 0.55, 0.61, 0.90]), np.array([0.15, 0.65, 0.60, 0.90])
-    found = compare(own, other, threshold=0.6, labels=[0, 1, 1, 1])
+    found = agreement(own, other, threshold=0.6, labels=[0, 1, 1, 1])
     assert found == pytest.approx(
         {
             "max_difference": 0.10,
@@ -26,12 +29,12 @@ def test_differences_agreement_and_accuracy_are_those_written_out() -> None:
             "accuracy": 3 / 4,
         }
     )
-    assert "accuracy" not in compare(own, other, threshold=0.6, labels=None)
+    assert "accuracy" not in agreement(own, other, threshold=0.6, labels=None)
 
 
 def test_probabilities_are_those_of_the_temperature() -> None:
     first, second = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
-    found = measure({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], FACTS)
+    found = measure_parity({"own": lambda *_: first, "other": lambda *_: second}, [[1], [2]], [1, 0], MANIFEST)
     own, other = (1 / (1 + np.exp(-margin / 2)) for margin in (2.0, 1.0))
     assert found["other"]["max_difference"] == pytest.approx(own - other)
     assert found["other"]["mean_difference"] == pytest.approx((own - other) / 2)
@@ -76,3 +79,20 @@ def test_logits_come_in_the_order_of_the_texts(batch_size: int, tmp_path: Path) 
     ids = [[3, 4], [9], [1, 1, 1, 1], [5, 6, 7], [2, 2]]
     found = open_onnx(tmp_path / "m.onnx", threads=1)(ids, batch_size)
     assert found.tolist() == [[len(row), sum(row)] for row in ids]
+
+
+@pytest.mark.parametrize(
+    ("form", "measure", "fits", "not_fits"),
+    [("fp32", "max_difference", 1e-5, 2e-3), ("int8", "mean_difference", 0.01, 0.03)],
+)
+def test_an_export_whose_answers_are_far_from_the_models_own_is_refused(
+    form: str, measure: str, fits: float, not_fits: float
+) -> None:
+    good = {"fp32": {"max_difference": 1e-6}, "int8": {"mean_difference": 1e-3}}
+    check_parity({"models": {**good, form: {measure: fits}}})
+    check_parity({"models": {"fp32": good["fp32"]}})
+    for wrong in (not_fits, float("nan")):
+        with pytest.raises(
+            InputError, match=rf"^{form}: {measure.replace('_', ' ')} of the .*; the export was not kept"
+        ):
+            check_parity({"models": {**good, form: {measure: wrong}}})

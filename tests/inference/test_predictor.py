@@ -16,13 +16,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.backbones import layers
 from sentiment.engine import heads
-from sentiment.inference.predictor import Prediction, Predictor, decide
+from sentiment.inference.predictor import Prediction, Predictor, predict_label
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import LoraParams
 from sentiment.reviews.files import CHUNK_ROWS
 from sentiment.tokens.tokenizer import load_tokenizer
 from stages.train import write_model
-from tests.conftest import TEXTS, reading, run_stages
+from tests.conftest import TEXTS, manifest, run_stages
 from tests.engine.test_heads import asked_of
 
 Change = Callable[..., None]
@@ -35,11 +35,11 @@ ROUNDING = 3e-6  # half of the sixth digit, and what another batch does to the s
 def finetuned(base: Path, folder: Path, **stated: Any) -> Path:
     """Write a model folder as the stage train does, with a drawn head and nothing learnt; state more if asked."""
     tokenizer = load_tokenizer(base)
-    asked = {**asked_of(base), "formulation": "head", **reading(48)}
-    model, _ = heads.load(base, tokenizer, asked, seed=3)
+    written = manifest(**{**asked_of(base), "formulation": "head", "max_length": 48})
+    model, _ = heads.load(base, tokenizer, written, seed=3)
     for name in layers.parameters_outside(model):  # a drawn head is so small that all answers are one half
         torch.nn.init.normal_(model.get_parameter(name), std=0.5, generator=torch.Generator().manual_seed(5))
-    write_model(model, tokenizer, NO_LORA, "fp32", asked, folder)
+    write_model(model, tokenizer, NO_LORA, "fp32", written, folder)
     path = folder / "sentiment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **stated}))
     return folder
@@ -117,7 +117,7 @@ def test_temperature_threshold_and_abstention_come_from_the_folder(tiny_models: 
 def test_a_label_is_decided_by_threshold_and_its_own_probability(
     positive: float, threshold: float, abstain_below: float | None, label: str | None
 ) -> None:
-    assert decide(positive, threshold, abstain_below) == Prediction(label, positive)
+    assert predict_label(positive, threshold, abstain_below) == Prediction(label, positive)
 
 
 def test_three_lines_are_enough(folder: Path) -> None:

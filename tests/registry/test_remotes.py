@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from sentiment.comparison.models import compare
+from sentiment.comparison.models import compare_models
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError
@@ -308,7 +308,7 @@ def test_without_credentials_nothing_is_read_and_each_command_says_so(
     with pytest.raises(InputError, match="can the remote be reached from here"):
         fetch_model(MODEL)
     with pytest.raises(InputError, match="neither in the cache nor in the default remote"):
-        compare("HEAD", "HEAD:models/base", ".", None, "exact")
+        compare_models("HEAD", "HEAD:models/base", ".", None, "exact")
     with pytest.raises(InputError, match=r"the default remote does not say what it holds|not on the remote storage"):
         release("v1.0.0")
 

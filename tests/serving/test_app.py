@@ -85,7 +85,7 @@ def test_answers_are_the_predictors(client: TestClient, predictor: Predictor) ->
 
 
 def test_an_abstention_is_null(predictor: Predictor) -> None:
-    silent = replace(predictor, facts={**predictor.facts, "abstain_below": 1.0})
+    silent = replace(predictor, manifest=predictor.manifest.model_copy(update={"abstain_below": 1.0}))
     with TestClient(make_app(silent, LIMITS)) as client:
         assert [one["predicted"] for one in ask(client, *TEXTS)["predictions"]] == [None] * len(TEXTS)
 

@@ -17,6 +17,7 @@ from sklearn import metrics as reference
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer, pipeline
 
 from sentiment.backbones import loading
+from sentiment.inference.predictor import Predictor
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.conftest import FAMILIES, run_stages
 from tests.engine.test_heads import asked_of
@@ -58,6 +59,32 @@ def test_the_numbers_are_scikit_learns_on_the_written_predictions(small: Change)
     for tag, values in measures["slices"].items():
         rows = table[table["tags"].str.split().map(lambda words, tag=tag: tag in words)]
         assert values == {"n": len(rows), "accuracy": pytest.approx(rows["correct"].mean(), abs=1e-6)}
+
+
+def test_decisions_obey_the_manifest_as_predict_does(small: Change) -> None:
+    """At another temperature and threshold some rows are decided otherwise, by evaluate and predict alike."""
+    small(**{"train.epochs": 2})
+    run_stages(*CHAIN)
+    plain = pd.read_parquet("data/predictions/test.parquet")
+    file = Path("models/finetuned/sentiment.json")
+    odds = plain["probability_positive"] / plain["probability_negative"]
+    stated = {"temperature": 0.5, "threshold": float((odds**2 / (1 + odds**2)).quantile(0.3))}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **stated}))
+    run_stages("evaluate")
+    table = pd.read_parquet("data/predictions/test.parquet")
+    answers = Predictor.load("models/finetuned")(table["text"].tolist())
+    assert table["predicted"].tolist() == [answer.label for answer in answers]
+    positive = [answer.probability_positive for answer in answers]
+    assert np.allclose(table["probability_positive"], positive, atol=3e-6)
+    assert np.allclose(table["probability_positive"], odds**2 / (1 + odds**2), atol=1e-5)
+    assert table["predicted"].tolist() != plain["predicted"].tolist()
+    pairs = pd.read_csv("plots/test/confusion_finetuned.csv")
+    assert pairs["predicted"].tolist() == table["predicted"].tolist()
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    right = float((table["predicted"] == table["label"]).mean())
+    assert measures["test"]["accuracy"] == pytest.approx(right, abs=1e-6)
+    assert measures["gain"]["accuracy"] == pytest.approx(right - measures["base"]["accuracy"], abs=2e-6)
+    assert {key: measures["validation"][key] for key in stated} == pytest.approx(stated, abs=1e-6)
 
 
 def test_every_test_row_stands_in_both_tables_with_its_text(small: Change) -> None:

@@ -21,6 +21,7 @@ from transformers import AutoModelForSequenceClassification, EvalPrediction, Tra
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from sentiment.backbones import layers, loading
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import families, heads
 from sentiment.engine.heads import Head
 from sentiment.inference.predictor import Predictor
@@ -43,10 +44,11 @@ def test_every_family_trains_into_a_folder_that_transformers_loads(family: str, 
     files = {file.name for file in Path("models/finetuned").iterdir()}
     assert {"config.json", "tokenizer.json", "sentiment.json", "model.safetensors.index.json"} <= files
     assert not [name for name in files if "trainer" in name or "optimizer" in name or "training_args" in name]
-    facts = json.loads(Path("models/finetuned/sentiment.json").read_text())
-    assert (facts["formulation"], facts["max_length"], facts["temperature"], facts["threshold"]) == ("head", 48, 1, 0.5)
-    assert set(facts["sha256"]) == files - {"sentiment.json"}
-    for name, digest in facts["sha256"].items():
+    stated = json.loads(Path("models/finetuned/sentiment.json").read_text())
+    keys = ("formulation", "max_length", "temperature", "threshold")
+    assert [stated[key] for key in keys] == ["head", 48, 1, 0.5]
+    assert set(stated["sha256"]) == files - {"sentiment.json"}
+    for name, digest in stated["sha256"].items():
         assert hashlib.sha256(Path("models/finetuned", name).read_bytes()).hexdigest() == digest
     assert list(pd.read_csv("plots/training/train.csv")) == ["step", "epoch", "log_loss", "learning_rate"]
     validation = pd.read_csv("plots/training/validation.csv")
@@ -376,11 +378,11 @@ def test_what_rounding_costs_is_measured_on_validation_against_weights_rounded_b
     run_stages("prepare", "base", "tokenize", "train")
     assert "rounding" not in json.loads(Path("metrics/train.json").read_text())
     tokenizer = load_tokenizer(Path("models/finetuned"))
-    facts = json.loads(Path("models/finetuned/sentiment.json").read_text())
+    manifest = Manifest.read(Path("models/finetuned"))
     rows = load_from_disk("data/tokenized/validation")
     losses = {}
     for name in ("fp32", "bf16"):
-        model, asking = heads.load(Path("models/finetuned"), tokenizer, facts, seed=0)
+        model, asking = heads.load(Path("models/finetuned"), tokenizer, manifest, seed=0)
         if name == "bf16":
             model.bfloat16().float()
         ids = [{"input_ids": torch.tensor([row]), "attention_mask": torch.ones(1, len(row), dtype=torch.int64)}

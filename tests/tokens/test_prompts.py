@@ -13,13 +13,9 @@ from sentiment.pipeline.errors import InputError
 from sentiment.tokens.encoding import Prompt, encode
 from sentiment.tokens.prompts import label_word_ids, prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import reading
+from tests.conftest import manifest, reading
 
 Tiny = Callable[[str], Path]
-
-
-def facts(prompt: str) -> dict[str, object]:
-    return {"formulation": "label_words", "prompt": prompt}
 
 
 def single_words(tokenizer: object) -> list[str]:
@@ -70,20 +66,20 @@ def test_a_prompt_that_does_not_suit_the_model_is_refused(
     family: str, prompt: str, words: str, tiny_models: Tiny
 ) -> None:
     with pytest.raises(InputError, match=rf"params\.yaml: tokenize\.prompt: found .*{words}"):
-        prompt_of(load_tokenizer(tiny_models(family)), facts(prompt))
+        prompt_of(load_tokenizer(tiny_models(family)), manifest(formulation="label_words", prompt=prompt))
 
 
 def test_a_masked_model_answers_at_the_end_where_the_prompt_names_no_place(tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models("bert"))
     for written in ("{review} It was", "{review} It was {mask}"):
-        prompt = prompt_of(tokenizer, facts(written))
+        prompt = prompt_of(tokenizer, manifest(formulation="label_words", prompt=written))
         [encoded] = encode(tokenizer, ["Fine."], reading(40, "right"), prompt)
         expected = AutoTokenizer.from_pretrained(tiny_models("bert"))("Fine. It was [MASK]")["input_ids"]
         assert encoded.ids == [expected]
 
 
 def test_a_head_needs_no_prompt(tiny_models: Tiny) -> None:
-    assert prompt_of(load_tokenizer(tiny_models("bert")), {"formulation": "head", "prompt": "x"}) is None
+    assert prompt_of(load_tokenizer(tiny_models("bert")), manifest(prompt="x")) is None
 
 
 def test_words_become_the_token_with_its_blank_or_without(tiny_models: Tiny) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from sentiment.backbones import layers
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.engine.batches import pad
 from sentiment.engine.heads import LabelWords
@@ -21,7 +22,7 @@ from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from sentiment.training.compact_vocabulary import CompactEmbedding, compact_vocabulary
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, reading, run_stages
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, manifest, reading, run_stages
 from tests.engine.test_heads import asked_of
 
 Change = Callable[..., None]
@@ -43,14 +44,14 @@ def folder(request: pytest.FixtureRequest, tiny_models: Tiny, tmp_path: Path) ->
     return llama_tied(tmp_path / "tied") if request.param == "llama tied" else tiny_models(request.param)
 
 
-def facts_of(folder: Path, formulation: str) -> dict[str, Any]:
-    return {**asked_of(folder), "formulation": formulation}
+def manifest_of(folder: Path, formulation: str) -> Manifest:
+    return manifest(**{**asked_of(folder), "formulation": formulation})
 
 
-def rows_of(folder: Path, facts: dict[str, Any]) -> Dataset:
+def rows_of(folder: Path, stated: Manifest) -> Dataset:
     """The first three of the texts, as the stage tokenize writes them."""
     tokenizer = load_tokenizer(folder)
-    [encoded] = encode(tokenizer, TEXTS[:3], reading(60), prompt_of(tokenizer, facts))
+    [encoded] = encode(tokenizer, TEXTS[:3], reading(60), prompt_of(tokenizer, stated))
     return Dataset.from_dict({"input_ids": encoded.ids})
 
 
@@ -67,9 +68,9 @@ def step(model: torch.nn.Module, loss: torch.Tensor) -> None:
     model.zero_grad()
 
 
-def plain_loss(folder: Path, facts: dict[str, Any], model: Any, words: Any, batch: dict[str, torch.Tensor]) -> Any:
+def plain_loss(folder: Path, stated: Manifest, model: Any, words: Any, batch: dict[str, torch.Tensor]) -> Any:
     """The loss as transformers alone computes it, all logits of the vocabulary among it."""
-    if facts["formulation"] == "head":
+    if stated.has_head:
         return functional.cross_entropy(model(**batch).logits, LABELS)
     tokenizer = load_tokenizer(folder)
     logits = model(**batch).logits  # [reviews, tokens, vocabulary]
@@ -86,10 +87,10 @@ def plain_loss(folder: Path, facts: dict[str, Any], model: Any, words: Any, batc
 @pytest.mark.parametrize("formulation", ["head", "label_words"])
 def test_a_step_is_plain_adamw_and_absent_rows_stay(folder: Path, formulation: str) -> None:
     """In float64, so that Adam's first step, a sign, is no sign of rounding noise."""
-    facts = facts_of(folder, formulation)
-    tokenizer, rows = load_tokenizer(folder), rows_of(folder, facts_of(folder, formulation))
-    model, asked = heads.load(folder, tokenizer, facts, seed=3)
-    plain, _ = heads.load(folder, tokenizer, facts, seed=3)
+    stated = manifest_of(folder, formulation)
+    tokenizer, rows = load_tokenizer(folder), rows_of(folder, manifest_of(folder, formulation))
+    model, asked = heads.load(folder, tokenizer, stated, seed=3)
+    plain, _ = heads.load(folder, tokenizer, stated, seed=3)
     model, plain = model.double(), plain.double()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     batch = pad(rows["input_ids"][:], tokenizer.pad_token_id)
@@ -98,7 +99,7 @@ def test_a_step_is_plain_adamw_and_absent_rows_stay(folder: Path, formulation: s
         assert len(model.get_input_embeddings().weight) < 0.8 * len(tokenizer)
         step(model, functional.cross_entropy(ask(compact, model, batch), LABELS))
     words = asked.words if isinstance(asked, LabelWords) else ()
-    step(plain, plain_loss(folder, facts, plain, words, batch))
+    step(plain, plain_loss(folder, stated, plain, words, batch))
 
     after, expected = model.state_dict(), plain.state_dict()
     assert set(after) == set(expected) == set(before)
@@ -115,9 +116,9 @@ def test_a_step_is_plain_adamw_and_absent_rows_stay(folder: Path, formulation: s
 
 @pytest.mark.parametrize("formulation", ["head", "label_words"])
 def test_a_checkpoint_written_meanwhile_is_read_back_meanwhile(folder: Path, formulation: str, tmp_path: Path) -> None:
-    facts = facts_of(folder, formulation)
-    tokenizer, rows = load_tokenizer(folder), rows_of(folder, facts)
-    model, asked = heads.load(folder, tokenizer, facts, seed=3)
+    stated = manifest_of(folder, formulation)
+    tokenizer, rows = load_tokenizer(folder), rows_of(folder, stated)
+    model, asked = heads.load(folder, tokenizer, stated, seed=3)
     batch = pad(rows["input_ids"][:], tokenizer.pad_token_id)
     with compact_vocabulary(model, asked, rows) as compact:
         step(model, ask(compact, model, batch).sum())
@@ -133,9 +134,9 @@ def test_a_checkpoint_written_meanwhile_is_read_back_meanwhile(folder: Path, for
 
 
 def test_a_token_that_never_occurred_is_refused(tiny_models: Tiny) -> None:
-    facts = facts_of(tiny_models("gpt2"), "head")
-    tokenizer, rows = load_tokenizer(tiny_models("gpt2")), rows_of(tiny_models("gpt2"), facts)
-    model, asked = heads.load(tiny_models("gpt2"), tokenizer, facts, seed=3)
+    stated = manifest_of(tiny_models("gpt2"), "head")
+    tokenizer, rows = load_tokenizer(tiny_models("gpt2")), rows_of(tiny_models("gpt2"), stated)
+    model, asked = heads.load(tiny_models("gpt2"), tokenizer, stated, seed=3)
     absent = next(iter(set(range(400)) - {token for row in rows["input_ids"] for token in row} - {0}))
     with (
         compact_vocabulary(model, asked, rows) as compact,
@@ -146,18 +147,18 @@ def test_a_token_that_never_occurred_is_refused(tiny_models: Tiny) -> None:
 
 def test_nothing_is_drawn_from_the_seed(tiny_models: Tiny) -> None:
     """Dropout is then the same with and without."""
-    facts = facts_of(tiny_models("bert"), "head")
-    tokenizer, rows = load_tokenizer(tiny_models("bert")), rows_of(tiny_models("bert"), facts)
-    model, asked = heads.load(tiny_models("bert"), tokenizer, facts, seed=3)
+    stated = manifest_of(tiny_models("bert"), "head")
+    tokenizer, rows = load_tokenizer(tiny_models("bert")), rows_of(tiny_models("bert"), stated)
+    model, asked = heads.load(tiny_models("bert"), tokenizer, stated, seed=3)
     state = torch.get_rng_state()
     with compact_vocabulary(model, asked, rows):
         assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_frozen_embeddings_are_left_alone(tiny_models: Tiny) -> None:
-    facts = facts_of(tiny_models("gpt2"), "head")
-    tokenizer, rows = load_tokenizer(tiny_models("gpt2")), rows_of(tiny_models("gpt2"), facts)
-    model, asked = heads.load(tiny_models("gpt2"), tokenizer, facts, seed=3)
+    stated = manifest_of(tiny_models("gpt2"), "head")
+    tokenizer, rows = load_tokenizer(tiny_models("gpt2")), rows_of(tiny_models("gpt2"), stated)
+    model, asked = heads.load(tiny_models("gpt2"), tokenizer, stated, seed=3)
     layers.freeze(model, 1)
     weight = model.get_input_embeddings().weight
     with compact_vocabulary(model, asked, rows) as compact:
