@@ -33,10 +33,10 @@ from sentiment.reviews.cues import cue_tags
 from sentiment.reviews.files import Chunk, Problems, numbered
 from sentiment.reviews.sources import READ_ROWS, Chunks, read_local, read_snapshot
 from sentiment.reviews.splitting import Splits, check_rows_per_label, complete_splits, drop_repetitions
-from sentiment.reviews.spool import Rows, spool, write_split
+from sentiment.reviews.spool import ReviewColumns, spool, write_split
 
 
-def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[Rows]]:
+def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[ReviewColumns]]:
     """Generate the built-in reviews, split as the catalog entry says.
 
     Args:
@@ -44,13 +44,13 @@ def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[Row
         seed: the seed of params.yaml.
 
     Returns:
-        Rows of each split, to be taken in this order: all come from one stream.
+        ReviewColumns of each split, to be taken in this order: all come from one stream.
     """
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
     return {split: generated_rows(islice(reviews, count)) for split, count in entry["rows"].items()}
 
 
-def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[Rows]:
+def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[ReviewColumns]:
     """Lay generated reviews out as columns, some thousands at a time."""
     for numbers, batch in numbered(reviews, READ_ROWS):
         yield {
@@ -80,7 +80,7 @@ def judge_rows(chunk: Chunk, numbers: dict[str, int], strip_html_breaks: bool) -
 
 def usable_rows(
     chunks: Chunks, labels: dict[str, list[Any]], strip_html_breaks: bool, problems: Problems
-) -> Iterator[Rows]:
+) -> Iterator[ReviewColumns]:
     """Keep the rows that have a known label and a text, with tags; `problems` takes up the others."""
     numbers = label_numbers(labels)
     for chunk in chunks:

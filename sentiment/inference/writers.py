@@ -241,7 +241,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _mask() -> int:
-    """Give the permissions that new files of this process lack; it can only be read by setting it."""
+    """Return the permissions that new files of this process lack; it can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

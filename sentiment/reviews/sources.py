@@ -13,7 +13,7 @@ from typing import Any
 
 from sentiment.pipeline.errors import InputError, allowed, plain_pattern
 from sentiment.pipeline.labels import SPLITS
-from sentiment.reviews.files import FORMATS, Chunk, Column, encoding_problem, file_source, numbered, readable
+from sentiment.reviews.files import FORMATS, Chunk, Column, encoding_problem, file_source, numbered, readable, shown
 
 READ_ROWS = 4096  # of a chunk: enough that a chunk's own cost does not count, little memory
 UNLABELLED_FOLDER = "unsup"  # the IMDb archive keeps its unlabelled reviews there
@@ -49,7 +49,7 @@ def read_local(path: Path, entry: Mapping[str, Any], where: str) -> dict[str, Ch
         return {split: read_tree(folder, entry) for split, folder in folders.items()}
     if any(child.is_dir() for child in path.iterdir()):
         return {"all": read_tree(path, entry)}
-    names = ", ".join(sorted(child.name for child in path.iterdir())[:10]) or "nothing"
+    names = ", ".join(sorted(shown(child.name) for child in path.iterdir())[:10]) or "nothing"
     raise InputError(
         f"{path}: no reviews found there, only {names}; allowed: train.csv, .tsv, .json, .jsonl or .parquet "
         "(validation.* and test.* beside it), or folders of .txt files named by label"

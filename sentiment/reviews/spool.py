@@ -18,10 +18,10 @@ KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source"
 PREPARED_SCHEMA = pa.Schema.from_pandas(pd.DataFrame(columns=list(KINDS)).astype(KINDS), preserve_index=False)
 GROUP_ROWS = 32_768  # of a written file's row groups, each of which is put together in memory
 
-Rows = Mapping[str, Sequence[Any]]  # column to values, for all of KINDS but id
+ReviewColumns = Mapping[str, Sequence[Any]]  # column to values, for all of KINDS but id
 
 
-def spool(splits: Mapping[str, Iterable[Rows]], file: Path) -> Splits:
+def spool(splits: Mapping[str, Iterable[ReviewColumns]], file: Path) -> Splits:
     """Write all rows to the scratch file, one after another.
 
     Args:

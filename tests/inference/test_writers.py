@@ -162,7 +162,7 @@ def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out.csv").stat().st_mode) == 0o640
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"out\.csv: cannot be written there: No such file"),
         replacing(tmp_path / "no" / "out.csv"),

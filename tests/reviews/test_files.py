@@ -125,14 +125,14 @@ def test_a_byte_order_mark_is_no_part_of_the_content(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "text"])
-def test_utf_16_and_nothing_at_all_are_told(form: str) -> None:
+def test_utf_16_and_nothing_at_all_are_reported(form: str) -> None:
     with pytest.raises(InputError, match=rf"reviews\.{form}: written in UTF-16, must be UTF-8"):
         chunks(form, "text\ngood\n".encode("utf-16"))
     with pytest.raises(InputError, match=rf"reviews\.{form}: empty; nothing to read"):
         chunks(form, b"")
 
 
-def test_broken_files_are_told_by_name() -> None:
+def test_broken_files_are_reported_by_name() -> None:
     with pytest.raises(InputError, match=r"reviews\.csv: broken near line 3.*quote"):
         chunks("csv", b'text\ngood\n"bad\n')
     with pytest.raises(InputError, match=r"reviews\.csv: the header is not UTF-8"):
@@ -143,7 +143,7 @@ def test_broken_files_are_told_by_name() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_missing_column_is_told_with_those_that_are_there(form: str, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_those_that_are_there(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"reviews.{form}"
     WRITE[form](pd.DataFrame({"id": [1], "Texts": ["good"]}), path)
     with pytest.raises(
@@ -152,7 +152,7 @@ def test_a_missing_column_is_told_with_those_that_are_there(form: str, tmp_path:
         chunks(form, path.read_bytes())
 
 
-def test_a_parquet_column_of_numbers_is_told_with_its_type(tmp_path: Path) -> None:
+def test_a_parquet_column_of_numbers_is_reported_with_its_type(tmp_path: Path) -> None:
     pd.DataFrame({"text": [1, 2]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="the column text holds int64, must hold strings"):
         chunks("parquet", (tmp_path / "a.parquet").read_bytes())
@@ -242,7 +242,7 @@ def test_ten_problems_are_all_shown_and_odd_labels_are_quoted_once() -> None:
     assert "in row 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 (found 2, ' ?', [1], {'a': 1}; allowed" in line
 
 
-def test_many_bad_files_are_told_in_ten_lines() -> None:
+def test_many_bad_files_are_reported_in_ten_lines() -> None:
     lines = described(*[found(["empty text"], source=f"data/raw/{n:02}.txt") for n in range(13)])
     assert len(lines) == 11
     assert lines[-1] == "and 3 more such lines"

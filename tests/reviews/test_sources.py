@@ -127,7 +127,7 @@ def test_latin_1_bytes_in_a_txt_file_are_a_problem_of_that_file(tmp_path: Path) 
     assert list(table["problem"]) == ["", "not UTF-8"]
 
 
-def test_a_parquet_string_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+def test_a_parquet_string_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
     offsets = pa.array([0, 4], pa.int32()).buffers()[1]
     text = pa.StringArray.from_buffers(1, offsets, pa.py_buffer("café".encode("latin-1")))
     pq.write_table(pa.table({"Review": text, "Label": [1]}), tmp_path / "reviews.parquet")
@@ -177,7 +177,7 @@ def test_a_csv_broken_as_a_whole_is_refused(content: str, message: str, tmp_path
 
 @pytest.mark.parametrize("ending", WRITERS)
 @pytest.mark.parametrize(("key", "wanted", "there"), [("text", "Review", "review"), ("label", "Label", "label")])
-def test_a_missing_column_is_told(ending: str, key: str, wanted: str, there: str, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported(ending: str, key: str, wanted: str, there: str, tmp_path: Path) -> None:
     """The message names the file, the column, the catalog's key and the columns found."""
     path = tmp_path / f"reviews{ending}"
     table = pd.DataFrame({"id": [1], "Review": ["good"], "Label": [1]}).rename(columns={wanted: there})
@@ -191,7 +191,7 @@ def test_a_missing_column_is_told(ending: str, key: str, wanted: str, there: str
 
 
 @pytest.mark.parametrize(("name", "ending"), [("reviews.xlsx", ".xlsx"), ("reviews.jsonn", ".jsonn"), ("raw", "none")])
-def test_an_unknown_ending_is_told_with_those_allowed(name: str, ending: str, tmp_path: Path) -> None:
+def test_an_unknown_ending_is_reported_with_those_allowed(name: str, ending: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, "Review,Label\n")
     allowed = r"allowed: \.csv, \.tsv, \.json, \.jsonl, \.parquet"
     with pytest.raises(InputError, match=rf"{name}: found the ending {ending}, {allowed}"):
@@ -308,14 +308,14 @@ def test_folders_named_by_label_words_of_any_case_are_one_dataset(words: dict[st
         (["train/unsup/1.txt"], r"train: no \.txt file in its folders"),
     ],
 )
-def test_a_folder_that_holds_no_dataset_is_told_apart(files: list[str], message: str, tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_dataset_is_reported_apart(files: list[str], message: str, tmp_path: Path) -> None:
     for name in files:
         write(tmp_path / name, "Review,Label\ngood,1\n")
     with pytest.raises(InputError, match=message):
         read_local(tmp_path)
 
 
-def test_a_path_that_is_not_there_is_told_with_the_key_that_names_it(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_reported_with_the_key_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file or folder; catalog\.yaml: datasets\.reviews\.path"):
         read_local(tmp_path / "none.csv")
 

@@ -53,7 +53,7 @@ def test_the_seed_decides_which_rows_are_carved_off() -> None:
 
 
 @pytest.mark.parametrize(("negative", "positive", "size"), [(1, 9, 0.2), (2, 1, 0.2), (0, 0, 0.5), (4, 4, 0.1)])
-def test_too_few_rows_are_told_with_their_labels(negative: int, positive: int, size: float) -> None:
+def test_too_few_rows_are_reported_with_their_labels(negative: int, positive: int, size: float) -> None:
     with pytest.raises(InputError, match=f"too few rows to split {size} of them off: rows by label") as caught:
         splitting.carve(labelled(negative, positive), size, seed=0)
     for label, count in ((0, negative), (1, positive)):

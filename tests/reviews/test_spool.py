@@ -13,7 +13,7 @@ from sentiment.reviews import spool
 from sentiment.reviews.cleaning import fingerprint
 
 
-def rows(first: int, count: int) -> spool.Rows:
+def rows(first: int, count: int) -> spool.ReviewColumns:
     numbers = range(first, first + count)
     texts = [f"Review {number} ☕" for number in numbers]
     return {"text": texts, "label": [n % 2 for n in numbers], "tags": [""] * count, "source": ["a.csv"] * count,

@@ -303,7 +303,7 @@ def test_datasets_that_cannot_train_or_judge_are_refused(rows: Pairs, message: s
 
 
 @pytest.mark.parametrize("key", ["source", "path", "text", "label", "labels"])
-def test_a_catalog_entry_without_a_needed_key_is_told(key: str, local: Change, change: Change) -> None:
+def test_a_catalog_entry_without_a_needed_key_is_reported(key: str, local: Change, change: Change) -> None:
     entry = {"source": "local", "path": "data/raw/reviews.csv", "text": "Review", "label": "Label"}
     entry |= {"labels": {"negative": [0], "positive": [1]}}  # type: ignore[dict-item]
     del entry[key]
