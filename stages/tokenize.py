@@ -35,7 +35,7 @@ from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_position
 SCHEMA = pa.schema({"id": pa.int64(), "input_ids": pa.list_(pa.int32()), "length": pa.int32(), "label": pa.int64()})
 
 
-def read_reviews(
+def read_copies(
     file: Path, augmentation: AugmentationParams, copies: int, seed: int
 ) -> Iterator[tuple[Any, list[str]]]:
     """Read a split as often as there are to be copies, a few thousand rows at a time.
@@ -66,7 +66,7 @@ def tokenize_split(
     """Encode one split into an Arrow dataset, in memory that does not grow with it.
 
     Args:
-        reviews: from `read_reviews`.
+        reviews: from `read_copies`.
         tokenizer: the backbone's.
         manifest: how texts are read; see `encode`.
         prompt: what stands around each text; None for the text alone.
@@ -85,10 +85,15 @@ def tokenize_split(
             writer.write(pa.record_batch([batch["id"], ids, lengths, batch["label"]], schema=SCHEMA))
             rows, truncated = rows + len(texts), truncated + sum(encoded.truncated)
             tokens += pa.compute.sum(lengths).as_py()
+    save_dataset(file, folder)
+    return {"tokens": tokens, "mean_length": tokens / rows, "truncated_share": truncated / rows}
+
+
+def save_dataset(file: Path, folder: Path) -> None:
+    """Save the rows of the scratch file as an Arrow dataset, in the same bytes whenever the file holds the same."""
     with file.open("rb") as written:  # datasets would take the file's time of change for what it is made of
         content = hashlib.file_digest(written, "sha256").hexdigest()[:16]
     datasets.Dataset(MemoryMappedTable.from_file(str(file)), fingerprint=content).save_to_disk(folder)
-    return {"tokens": tokens, "mean_length": tokens / rows, "truncated_share": truncated / rows}
 
 
 def main() -> None:
@@ -105,7 +110,7 @@ def main() -> None:
     metrics = {}
     with scratch() as folder:
         for split, copies in (("train", params.augmentation.copies), ("validation", 0)):
-            reviews = read_reviews(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params.seed)
+            reviews = read_copies(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params.seed)
             with timed(f"tokenizing {split}"):
                 place, file = TOKENIZED / split, folder / f"{split}.arrow"
                 metrics[split] = tokenize_split(reviews, tokenizer, manifest, prompt, place, file)

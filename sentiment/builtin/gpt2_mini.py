@@ -72,7 +72,7 @@ def blocks_of_tokens(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], s
 
 
 def random_model(entry: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
-    """Draw a GPT-2 of the catalog entry's size from torch's current seed."""
+    """Make a randomly initialised GPT-2 of the catalog entry's size, from torch's current seed."""
     config = GPT2Config(
         vocab_size=len(tokenizer),
         n_positions=entry["positions"],

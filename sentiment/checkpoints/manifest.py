@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from sentiment.pipeline.artifacts import read_json_object, write_json
 from sentiment.pipeline.errors import InputError, plain_name
 from sentiment.pipeline.labels import MANIFEST, THRESHOLD
-from sentiment.pipeline.params import Positive, Reading, Share, TokenizeParams, problems_of
+from sentiment.pipeline.params import PositiveFloat, Reading, Share, TokenizeParams, problems_of
 
 
 class Manifest(Reading):
@@ -23,7 +23,7 @@ class Manifest(Reading):
     model_config = ConfigDict(extra="allow")
 
     formulation: Literal["head", "label_words"] = Field(description="what answers")
-    temperature: Positive = Field(description="the logits are divided by it before they become probabilities")
+    temperature: PositiveFloat = Field(description="the logits are divided by it before they become probabilities")
     threshold: Share = Field(description="a text is positive where the probability of positive is greater")
     abstain_below: Share | None = Field(
         None, description="a label whose own probability is less is left empty; null leaves none empty"

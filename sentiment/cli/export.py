@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
-from sentiment.cli.predict import file_source
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.pipeline.paths import PREPARED
@@ -97,14 +96,14 @@ def read_texts(path: Path, column: str, limit: int | None) -> tuple[list[str], l
     Raises:
         InputError: there are none, or a row without a text.
     """
-    from sentiment.reviews.files import CHUNK_ROWS, Problems
+    from sentiment.reviews.files import CHUNK_ROWS, Column, Problems, file_source
 
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `dvc repro`, or name texts of yours with --texts FILE")
     texts: list[str] = []
     labels: list[Any] = []
-    problems = Problems(str(path))
-    for chunk in file_source(path, column).chunks(CHUNK_ROWS):
+    problems = Problems()
+    for chunk in file_source(path, [Column(column)]).chunks(CHUNK_ROWS):
         problems.add(chunk)
         good = chunk.usable()
         texts += good.texts

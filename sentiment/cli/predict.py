@@ -10,9 +10,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,11 @@ from sentiment.cli.options import (
 )
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
+from sentiment.reviews.files import CHUNK_ROWS, READERS, Chunk, Column, Problems, Source, file_source, text_chunks
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
     from sentiment.inference.writers import Added, Writer
-    from sentiment.reviews.files import Chunk
 
 STDIN = "-"
 SECONDS_BETWEEN_LINES = 10.0  # of progress
@@ -56,23 +55,6 @@ def add_parser(commands: Commands) -> None:
     add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the rows come from.
-
-    Attributes:
-        name: for messages.
-        form: name of its format, as in `sentiment.reviews.files.READERS`.
-        chunks: begins to read, given the rows of a chunk.
-        again: whether it can be read more than once.
-    """
-
-    name: str
-    form: str
-    chunks: Callable[[int], Iterator[Chunk]]
-    again: bool
-
-
 def find_source(options: Options) -> Source:
     """Decide whether the words of the command line are texts, a file, or ask for standard input.
 
@@ -84,11 +66,13 @@ def find_source(options: Options) -> Source:
         return _arguments(options.inputs)
     if len(options.inputs) > 1:
         raise InputError(f"{files[0]}: found beside other words; give texts alone, or one file, or - alone")
-    return _standard_input(options) if files == [STDIN] else file_source(Path(files[0]), options.column)
+    if files == [STDIN]:
+        return _standard_input(options)
+    return file_source(Path(files[0]), [Column(options.column)])
 
 
 def _is_file(word: str) -> bool:
-    """Say whether a word names a file, or a folder by its path; a text can be too long for a name."""
+    """Return whether a word names a file, or a folder by its path; a text can be too long for a name."""
     try:
         return Path(word).is_file() or ("/" in word and Path(word).is_dir())
     except OSError:
@@ -96,45 +80,19 @@ def _is_file(word: str) -> bool:
 
 
 def _arguments(texts: list[str]) -> Source:
-    from sentiment.reviews.files import text_chunks
-
-    return Source("the command line", "text", lambda size: text_chunks(texts, size), again=True)
+    """Take the words themselves as texts."""
+    name = "the command line"
+    return Source(name, "text", lambda size: text_chunks(texts, name, size), again=True)
 
 
 def _standard_input(options: Options) -> Source:
     """Read standard input, which comes only once."""
-    from sentiment.reviews.files import READERS
+    name, wanted = "standard input", [Column(options.column)]
 
-    name = "standard input"
+    def read(size: int) -> Iterator[Chunk]:
+        return READERS[options.format](sys.stdin.buffer, name, wanted, size)
 
-    def chunks(size: int) -> Iterator[Chunk]:
-        return READERS[options.format](sys.stdin.buffer, name, options.column, size)
-
-    return Source(name, options.format, chunks, again=False)
-
-
-def file_source(path: Path, column: str) -> Source:
-    """Read a file of rows with a column of texts.
-
-    Raises:
-        InputError: it is not there, or of no known format.
-    """
-    from sentiment.reviews.files import READERS
-
-    form = path.suffix.lower().removeprefix(".")
-    endings = [f".{name}" for name in READERS if name != "text"]
-    if f".{form}" not in endings:
-        known = allowed(path.suffix, endings)
-        hint = f"; one text a line: python -m sentiment predict - < {path}" if form == "txt" else ""
-        raise InputError(f"{path}: found the ending {path.suffix or 'none'}, {known}{hint}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-
-    def chunks(size: int) -> Iterator[Chunk]:
-        with path.open("rb") as stream:
-            yield from READERS[form](stream, str(path), column, size)
-
-    return Source(str(path), form, chunks, again=True)
+    return Source(name, options.format, read, again=False)
 
 
 def find_format(source: Source, options: Options) -> str:
@@ -170,9 +128,7 @@ def examine(source: Source, options: Options, names: list[str]) -> int:
     Raises:
         InputError: there are rows that cannot be used and are not to be dropped, or columns of the new names.
     """
-    from sentiment.reviews.files import CHUNK_ROWS, Problems
-
-    problems, rows = Problems(source.name), 0
+    problems, rows = Problems(), 0
     for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
         chunk.check_free(names, source.name)
         problems.add(chunk)
@@ -265,10 +221,8 @@ def answer(source: Source, predictor: Predictor, writer: Writer, options: Option
     Raises:
         InputError: a row that comes but once cannot be used and is not to be dropped.
     """
-    from sentiment.reviews.files import CHUNK_ROWS, Problems
-
     names = [options.prefix + name for name in COLUMNS]
-    problems, progress = Problems(source.name), Progress(total)
+    problems, progress = Problems(), Progress(total)
     for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
         chunk.check_free(names, source.name)
         problems.add(chunk)

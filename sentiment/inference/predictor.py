@@ -21,8 +21,7 @@ from sentiment.engine.scoring import score
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.registry import fetching
-from sentiment.reviews.files import CHUNK_ROWS, judge
-from sentiment.reviews.sources import batches, encoding_problem
+from sentiment.reviews.files import CHUNK_ROWS, batched, encoding_problem, judge
 from sentiment.tokens.prompts import encode_all
 from sentiment.tokens.tokenizer import load_tokenizer
 
@@ -141,7 +140,7 @@ class Predictor:
         if isinstance(texts, str):
             raise TypeError("give a list of texts, such as [text], not one text")
         start = 0
-        for chunk in batches(texts, CHUNK_ROWS):
+        for chunk in batched(texts, CHUNK_ROWS):
             for number, text in enumerate(chunk, start + 1):
                 check_text(number, text)
             for positive in self._positive(chunk):

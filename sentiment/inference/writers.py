@@ -1,4 +1,4 @@
-"""Write rows as they were read, with columns added: as csv, tsv, JSON lines, parquet, or a table on the terminal."""
+"""Write rows as they were read, with columns added: csv, tsv, JSON, JSON lines, parquet, or a table on the terminal."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class CsvWriter:
         plain = csv.writer(lines, delimiter=self.delimiter, lineterminator="\n")
         # Python's csv module leaves a lone carriage return unquoted, and every reader then breaks the row there
         quoted = csv.writer(lines, delimiter=self.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        new = [[_field(value) for value in added[name]] for name in self.columns]
+        new = [[_csv_field(value) for value in added[name]] for name in self.columns]
         rows: Iterable[list[str]] = ([*row, *more] for row, *more in zip(chunk.rows, *new, strict=True))
         if not self.begun:
             rows = chain([[*chunk.columns, *self.columns]], rows)
@@ -71,7 +71,7 @@ class CsvWriter:
         """Nothing is held back."""
 
 
-def _field(value: Any) -> str:
+def _csv_field(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.{DIGITS}f}" if isinstance(value, float) else str(value)
@@ -85,7 +85,7 @@ class TsvWriter(CsvWriter):
         super().__init__(stream, columns, delimiter="\t")
 
 
-class JsonWriter:
+class JsonLinesWriter:
     """Writes one JSON object a line, whether the rows are objects or lists of fields."""
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
@@ -96,11 +96,29 @@ class JsonWriter:
         """Write rows."""
         for row, *new in zip(chunk.rows, *(added[name] for name in self.columns), strict=True):
             record = row if isinstance(row, dict) else dict(zip(chunk.columns, row, strict=True))
-            self.stream.write(f"{json_line({**record, **dict(zip(self.columns, new, strict=True))})}\n".encode())
+            self._write_object(json_line({**record, **dict(zip(self.columns, new, strict=True))}))
         self.stream.flush()
+
+    def _write_object(self, line: str) -> None:
+        self.stream.write(f"{line}\n".encode())
 
     def close(self) -> None:
         """Nothing is held back."""
+
+
+class JsonWriter(JsonLinesWriter):
+    """Writes one JSON list of objects, each on a line of its own."""
+
+    begun = False
+
+    def _write_object(self, line: str) -> None:
+        self.stream.write(f"{',' if self.begun else '['}\n{line}".encode())
+        self.begun = True
+
+    def close(self) -> None:
+        """Write the end of the list, without which it is none."""
+        self.stream.write(b"\n]\n" if self.begun else b"[]\n")
+        self.stream.flush()
 
 
 class ParquetWriter:
@@ -143,20 +161,20 @@ class ParquetWriter:
 
 
 class _Counted(io.RawIOBase):
-    """Passes bytes on and counts them: a parquet file needs to know its places, and a pipe does not say."""
+    """Passes bytes on and counts them: a parquet file needs to know its positions, and a pipe does not tell."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.place = stream, 0
+        self.stream, self.position = stream, 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        self.place += self.stream.write(data)
+        self.position += self.stream.write(data)
         return len(data)
 
     def tell(self) -> int:
-        return self.place
+        return self.position
 
     def flush(self) -> None:
         self.stream.flush()
@@ -194,7 +212,8 @@ class TableWriter:
 WRITERS: dict[str, Callable[[IO[bytes], Mapping[str, type]], Writer]] = {  # by format
     "csv": CsvWriter,
     "tsv": TsvWriter,
-    "jsonl": JsonWriter,
+    "json": JsonWriter,
+    "jsonl": JsonLinesWriter,
     "parquet": ParquetWriter,
 }
 

@@ -21,12 +21,12 @@ _WORD = re.compile(r"\S+(?:\s++[^\w\s]++(?!\S))*")
 _SIGN = re.compile(r"[^\w\s'\u2019-]|--")  # anything but letters, digits, apostrophes and hyphens ends a clause
 
 _VERBS = ("are", "could", "did", "do", "does", "had", "has", "have", "is", "must", "need", "should", "was", "were")
-_NEGATED = {f"{verb} not": f"{verb}n't" for verb in (*_VERBS, "would")} | {"will not": "won't", "cannot": "can't"}
+_NOT = {f"{verb} not": f"{verb}n't" for verb in (*_VERBS, "would")} | {"will not": "won't", "cannot": "can't"}
 _WILL = {f"{person} will": f"{person}'ll" for person in ("i", "you", "he", "she", "it", "we", "they")}
 _HAVE = {f"{person} have": f"{person}'ve" for person in ("i", "you", "we", "they")}
 _ARE = {"i am": "i'm"} | {f"{person} are": f"{person}'re" for person in ("you", "we", "they")}
 _IS = {f"{word} is": f"{word}'s" for word in ("he", "here", "it", "she", "that", "there", "what", "who")}
-_OTHER_FORM = {long: short for forms in (_NEGATED, _WILL, _HAVE, _ARE, _IS) for long, short in forms.items()}
+_OTHER_FORM = {long: short for forms in (_NOT, _WILL, _HAVE, _ARE, _IS) for long, short in forms.items()}
 _OTHER_FORM |= {short: long for long, short in _OTHER_FORM.items()}
 
 
@@ -41,8 +41,8 @@ def _contractible() -> re.Pattern[str]:
     Left alone are 's that may be has, "isn't it" that asks, "not only" that denies nothing, and "as good as it is".
     """
     forms = (
-        _any(_NEGATED.values()) + r"(?! (?:i|you|he|she|it|we|they|this|that|there|these|those)\b)",
-        _any(_NEGATED) + r"(?! (?:only|just|merely|simply)\b)",
+        _any(_NOT.values()) + r"(?! (?:i|you|he|she|it|we|they|this|that|there|these|those)\b)",
+        _any(_NOT) + r"(?! (?:only|just|merely|simply)\b)",
         _any([*_WILL.values(), *_HAVE.values(), *_ARE.values()]),
         _any(_IS.values()) + r"(?= (?:a|an|the|very|too)\b)",
         _any([*_ARE, *_IS]) + r"(?= (?:a|an|the|very|too)\b)",
@@ -75,19 +75,19 @@ def _change_contractions(text: str, probability: float, rng: np.random.Generator
 
 
 def _swap(words: list[str], probability: float, rng: np.random.Generator) -> list[str]:
-    """Let words change places with the next one at random; a word moves by one place at most.
+    """Let words change positions with the next one at random; a word moves by one position at most.
 
     Neither of the two may turn a sentiment or carry a sign such as a comma, so every word stays in its clause.
     """
     swapped = words.copy()
     free = [not (_turns(word) or _SIGN.search(word)) for word in words]
     draws = rng.random(len(words)) < probability
-    place = 0
-    while place + 1 < len(words):
-        if draws[place] and free[place] and free[place + 1]:
-            swapped[place : place + 2] = words[place + 1], words[place]
-            place += 1
-        place += 1
+    position = 0
+    while position + 1 < len(words):
+        if draws[position] and free[position] and free[position + 1]:
+            swapped[position : position + 2] = words[position + 1], words[position]
+            position += 1
+        position += 1
     return swapped
 
 
@@ -97,15 +97,15 @@ def _kept(words: list[str], probability: float, rng: np.random.Generator) -> lis
     Without the last, "not good. Great" could become "not Great".
 
     Returns:
-        Their places, ascending.
+        Their positions, ascending.
     """
     draws = rng.random(len(words))
     kept = []
     turned = False  # since the last sign, a word has turned the sentiment
-    for place, word in enumerate(words):
+    for position, word in enumerate(words):
         turns, ends = _turns(word), bool(_SIGN.search(word))
-        if turns or (turned and ends) or draws[place] >= probability:
-            kept.append(place)
+        if turns or (turned and ends) or draws[position] >= probability:
+            kept.append(position)
         turned = (turned or turns) and not ends
     return kept or [int(np.argmax(draws))]
 
@@ -113,7 +113,7 @@ def _kept(words: list[str], probability: float, rng: np.random.Generator) -> lis
 def edit(text: str, augmentation: AugmentationParams, rng: np.random.Generator) -> str:
     """Edit a text at random: contractions first, then the order of words, then which of them stay.
 
-    Punctuation stays attached to its word, and white space to its place.
+    Punctuation stays attached to its word, and white space to its position.
 
     Args:
         text: any text.
@@ -131,7 +131,7 @@ def edit(text: str, augmentation: AugmentationParams, rng: np.random.Generator) 
     ends = [start for start, _ in spans[1:]] + [spans[-1][1]]
     gaps = [text[end:start] for (_, end), start in zip(spans, ends, strict=True)]  # white space behind each word
     kept = _kept(words, augmentation.word_dropout, rng)
-    body = "".join(words[place] + gaps[place] for place in kept).rstrip()
+    body = "".join(words[position] + gaps[position] for position in kept).rstrip()
     return text[: spans[0][0]] + body + text[spans[-1][1] :]
 
 

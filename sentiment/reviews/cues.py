@@ -20,5 +20,5 @@ def cue_tags(text: str) -> str:
 
 
 def turns_meaning(word: str) -> bool:
-    """Say whether a word turns the meaning of those beside it, as not and but do."""
+    """Return whether a word turns the meaning of those beside it, as not and but do."""
     return any(_CUES[cue].search(word) for cue in ("negation", "contrast"))

@@ -1,4 +1,7 @@
-"""Deduplicate rows, carve splits off them and subsample them, by label."""
+"""Drop repetitions, carve the splits that a source lacks, subsample them, and check what they hold, by label.
+
+A row is three numbers, which decide about it: its id, label and fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,12 @@ import numpy as np
 import pandas as pd
 
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.labels import LABELS, SPLITS
+from sentiment.pipeline.params import PrepareParams
+
+MIN_ROWS_PER_LABEL = 2
+
+Splits = dict[str, pd.DataFrame]
 
 
 def drop_duplicates(rows: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
@@ -55,3 +64,63 @@ def subsample(rows: pd.DataFrame, count: int | None, seed: int) -> pd.DataFrame:
         return rows
     rest = len(rows) - count
     return carve(rows, count, seed)[1] if rest > 1 else rows.drop(rows.sample(rest, random_state=seed).index)
+
+
+def drop_repetitions(splits: Splits) -> tuple[Splits, dict[str, int]]:
+    """Drop duplicates within each split, and rows that also stand in a split that must stay unseen.
+
+    Args:
+        splits: rows with label and fingerprint.
+
+    Returns:
+        The rows left, and the counts: duplicates_dropped and contradictions (duplicates under the other label) over
+        all splits, leaks_dropped (rows of train or validation in test) and validation_leaks_dropped (of train in
+        validation).
+    """
+    counts = {"duplicates_dropped": 0, "contradictions": 0, "leaks_dropped": 0, "validation_leaks_dropped": 0}
+    kept = {}
+    for split, rows in splits.items():
+        kept[split], dropped, contradicting = drop_duplicates(rows)
+        counts["duplicates_dropped"] += dropped
+        counts["contradictions"] += contradicting
+    for unseen, count in (("test", "leaks_dropped"), ("validation", "validation_leaks_dropped")):
+        for split in SPLITS[: SPLITS.index(unseen)]:
+            if split in kept and unseen in kept:
+                leaking = kept[split]["fingerprint"].isin(kept[unseen]["fingerprint"])
+                counts[count] += int(leaking.sum())
+                kept[split] = kept[split][~leaking]
+    return kept, counts
+
+
+def complete_splits(splits: Splits, params: PrepareParams, seed: int) -> Splits:
+    """Carve the splits that the source lacks, then subsample each.
+
+    Args:
+        splits: any of all, train, validation, test.
+        params: the fractions and row counts.
+        seed: the seed of params.yaml.
+    """
+    splits = {("train" if split == "all" else split): rows for split, rows in splits.items()}
+    if "test" not in splits:
+        splits["train"], splits["test"] = carve(splits["train"], params.test_fraction, seed)
+    if "validation" not in splits:
+        splits["train"], splits["validation"] = carve(splits["train"], params.validation_fraction, seed)
+    counts = {"train": params.train_rows, "validation": params.validation_rows, "test": params.test_rows}
+    return {split: subsample(splits[split], counts[split], seed) for split in SPLITS}
+
+
+def check_rows_per_label(splits: Splits, where: str) -> None:
+    """Refuse splits that cannot train or judge a classifier.
+
+    Raises:
+        InputError: a split has fewer than two rows of a label.
+    """
+    for split, rows in splits.items():
+        for number, label in enumerate(LABELS):
+            count = int((rows["label"] == number).sum())
+            if count < MIN_ROWS_PER_LABEL:
+                raise InputError(
+                    f"{where}: the {split} split has {count} {label} row(s) of {len(rows)}; each split needs at least "
+                    f"{MIN_ROWS_PER_LABEL} of both labels: add rows, or change the fractions or row counts in "
+                    "params.yaml: prepare"
+                )

@@ -26,6 +26,7 @@ from tests.reviews.test_files import FORMATS, WRITE
 READ: dict[str, Callable[..., pd.DataFrame]] = {
     "csv": pd.read_csv,
     "tsv": lambda source: pd.read_csv(source, sep="\t"),
+    "json": pd.read_json,
     "jsonl": lambda source: pd.read_json(source, lines=True),
     "parquet": pd.read_parquet,
 }
@@ -194,10 +195,11 @@ def test_bad_rows_are_all_named_before_the_model_is_loaded_or_left_out(
         (("in.csv", "A text."), {}, "in.csv: found beside other words"),
         (("-", "A text."), {}, "-: found beside other words"),
         (("none.jsonl",), {}, "none.jsonl: no such file"),
-        (("in.jsn",), {}, r"in.jsn: found the ending .jsn, allowed: .*\(did you mean .jsonl\?\)"),
+        (("in.jsn",), {}, r"in.jsn: found the ending .jsn, allowed: .*\(did you mean .json\?\)"),
         (("in.txt",), {}, r"allowed: .csv, .*; one text a line: python -m sentiment predict - < in.txt"),
         (("sub/folder",), {}, "sub/folder: found the ending none"),
-        (("in.csv",), {"column": "Comment"}, r"no column Comment; it has: id, comment, stars \(did you mean comment"),
+        (("in.csv",), {"column": "Comment"},
+         r"no column Comment, which --column names; the file has: id, comment, stars \(did you mean comment"),
         (("in.csv",), {"column": "comment", "output": Path("o.jsonl")}, "found the ending .jsonl, allowed: .csv for"),
         (("Good.",), {"output": Path("out.parquet")}, "found the ending .parquet, allowed: .tsv, .csv, .jsonl"),
         (("in.parquet",), {"column": "comment", "json": True}, "--json: not for parquet"),

@@ -16,7 +16,7 @@ import pytest
 
 from sentiment.inference.writers import ROW_GROUP, WRITERS, replacing
 from sentiment.pipeline.errors import InputError
-from sentiment.reviews.files import READERS
+from sentiment.reviews.files import READERS, Column
 from tests.reviews.test_sources import TEXTS
 
 COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float}
@@ -38,7 +38,7 @@ def copied(form: str, content: bytes, size: int = 4, out: str | None = None) -> 
     """Send content through a reader and a writer, with the columns above added to nine rows."""
     target, done = Pipe(), 0
     writer = WRITERS[out or form](target, COLUMNS)
-    for chunk in READERS[form](io.BytesIO(content), "rows", "text", size):
+    for chunk in READERS[form](io.BytesIO(content), "rows", [Column("text")], size):
         end = done + len(chunk.numbers)
         writer.write(chunk, {"predicted": LABELS[done:end], "probability_positive": SHARES[done:end]})
         done = end
@@ -74,6 +74,7 @@ def test_json_objects_keep_keys_types_and_order() -> None:
     records = [{"b": [1, {"c": None}], "text": text, "a": 1.5, "big": 12345678901234567890} for text in TEXTS]
     content = "\n".join(map(json.dumps, records)).encode()
     found = [json.loads(line) for line in copied("jsonl", content).decode().split("\n")[:-1]]
+    assert json.loads(copied("json", json.dumps(records).encode())) == found
     for record, source, label, share in zip(found, records, LABELS, SHARES, strict=True):
         assert record == {**source, "predicted": label, "probability_positive": share}
         assert list(record) == [*source, "predicted", "probability_positive"]
@@ -113,12 +114,16 @@ def test_parquet_is_written_in_large_groups() -> None:
     source = io.BytesIO()
     pq.write_table(pa.table({"text": ["good"] * count}), source)
     writer = WRITERS["parquet"](target, COLUMNS)
-    for chunk in READERS["parquet"](io.BytesIO(source.getvalue()), "rows", "text", 1024):
+    for chunk in READERS["parquet"](io.BytesIO(source.getvalue()), "rows", [Column("text")], 1024):
         rows = len(chunk.numbers)
         writer.write(chunk, {"predicted": ["positive"] * rows, "probability_positive": [0.5] * rows})
     writer.close()
     metadata = pq.ParquetFile(target).metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [ROW_GROUP, 10]
+
+
+def test_an_empty_json_list_goes_out_as_one() -> None:
+    assert json.loads(copied("json", b"[]")) == []
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet"])
@@ -157,7 +162,7 @@ def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "out.csv").stat().st_mode) == 0o640
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"out\.csv: cannot be written there: No such file"),
         replacing(tmp_path / "no" / "out.csv"),

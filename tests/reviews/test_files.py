@@ -15,20 +15,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.pipeline.errors import InputError
-from sentiment.reviews.files import READERS, Chunk, Problems
+from sentiment.reviews.files import READERS, Chunk, Column, Problems, batched, judge, shown
 from tests.reviews.test_sources import TEXTS
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet")
+FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
+HEADED = ("csv", "tsv", "parquet")  # their first chunk has no rows
 WRITE: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "csv": lambda table, path: table.to_csv(path, index=False),
     "tsv": lambda table, path: table.to_csv(path, index=False, sep="\t"),
+    "json": lambda table, path: table.to_json(path, orient="records"),
     "jsonl": lambda table, path: table.to_json(path, orient="records", lines=True, force_ascii=False),
     "parquet": lambda table, path: table.to_parquet(path, index=False),
 }
+LABELS: dict[str, list[Any]] = {"negative": [0, "Negative", "neg"], "positive": [1, "positive", "POS"]}
 
 
 def chunks(form: str, content: bytes, size: int = 3, column: str = "text") -> list[Chunk]:
-    return list(READERS[form](io.BytesIO(content), f"reviews.{form}", column, size))
+    reading = READERS[form](io.BytesIO(content), f"reviews.{form}", [Column(column)], size)
+    return [chunk.judged() for chunk in reading]
 
 
 def judged(form: str, content: str | bytes, size: int = 3) -> list[tuple[int, Any, str]]:
@@ -49,7 +53,7 @@ def test_what_pandas_wrote_comes_in_whole_and_in_order_in_chunks(form: str, size
     assert [number for chunk in found for number in chunk.numbers] == list(range(1, len(TEXTS) + 1))
     assert {problem for chunk in found for problem in chunk.problems} == {""}
     assert max(len(chunk.numbers) for chunk in found) == min(size, len(TEXTS))
-    assert len(found) == -(-len(TEXTS) // size) + (form != "jsonl")  # the others begin with their header
+    assert len(found) == -(-len(TEXTS) // size) + (form in HEADED)
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "text"])
@@ -68,9 +72,11 @@ def test_no_more_is_read_than_the_chunk_asked_for(form: str) -> None:
             buffer[:] = bytes(islice(self.content, len(buffer)))
             return len(buffer)
 
-    reading = READERS[form](io.BufferedReader(Endless()), "endless", "text", 1000)
+    reading = READERS[form](io.BufferedReader(Endless()), "endless", [Column("text")], 1000)
     texts = next(reading).texts or next(reading).texts
     assert texts == ["good"] * 1000
+    assert list(batched(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(batched([], 3)) == []
 
 
 def test_rows_without_a_use_say_why_and_count_as_rows() -> None:
@@ -100,6 +106,7 @@ def test_rows_without_a_use_say_why_and_count_as_rows() -> None:
     [
         ("csv", "text,note\ngood,\nfine,café\ncafé,\nbad,\n"),
         ("jsonl", '{"text": "good"}\n{"text": "fine", "note": "café"}\n{"text": "café"}\n{"text": "bad"}\n'),
+        ("json", '[{"text": "good"}, {"text": "fine", "note": "café"}, {"text": "café"}, {"text": "bad"}]'),
         ("text", "good\nfine é\ncafé\nbad\n"),
     ],
 )
@@ -111,21 +118,21 @@ def test_half_a_character_escaped_in_json_is_a_problem_of_its_row() -> None:
     assert [row[2] for row in judged("jsonl", '{"text": "\\ud83d\\ude00"}\n{"text": "\\ud83d"}')] == ["", "not UTF-8"]
 
 
-@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "text"])
+@pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "text"])
 def test_a_byte_order_mark_is_no_part_of_the_content(form: str) -> None:
-    content = {"jsonl": '{"text": "good"}\n', "text": "good\n"}.get(form, "text\ngood\n")
+    content = {"json": '[{"text": "good"}]', "jsonl": '{"text": "good"}\n', "text": "good\n"}.get(form, "text\ngood\n")
     assert judged(form, b"\xef\xbb\xbf" + content.encode()) == [(1, "good", "")]
 
 
-@pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "text"])
-def test_utf_16_and_nothing_at_all_are_told(form: str) -> None:
+@pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "text"])
+def test_utf_16_and_nothing_at_all_are_reported(form: str) -> None:
     with pytest.raises(InputError, match=rf"reviews\.{form}: written in UTF-16, must be UTF-8"):
         chunks(form, "text\ngood\n".encode("utf-16"))
     with pytest.raises(InputError, match=rf"reviews\.{form}: empty; nothing to read"):
         chunks(form, b"")
 
 
-def test_broken_files_are_told_by_name() -> None:
+def test_broken_files_are_reported_by_name() -> None:
     with pytest.raises(InputError, match=r"reviews\.csv: broken near line 3.*quote"):
         chunks("csv", b'text\ngood\n"bad\n')
     with pytest.raises(InputError, match=r"reviews\.csv: the header is not UTF-8"):
@@ -136,14 +143,16 @@ def test_broken_files_are_told_by_name() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_missing_column_is_told_with_those_that_are_there(form: str, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_those_that_are_there(form: str, tmp_path: Path) -> None:
     path = tmp_path / f"reviews.{form}"
     WRITE[form](pd.DataFrame({"id": [1], "Texts": ["good"]}), path)
-    with pytest.raises(InputError, match=r"no column text; it has: id, Texts \(did you mean Texts\?\); .*--column"):
+    with pytest.raises(
+        InputError, match=r"no column text, which --column names; .* has: id, Texts \(did you mean Texts\?\)"
+    ):
         chunks(form, path.read_bytes())
 
 
-def test_a_parquet_column_of_numbers_is_told_with_its_type(tmp_path: Path) -> None:
+def test_a_parquet_column_of_numbers_is_reported_with_its_type(tmp_path: Path) -> None:
     pd.DataFrame({"text": [1, 2]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="the column text holds int64, must hold strings"):
         chunks("parquet", (tmp_path / "a.parquet").read_bytes())
@@ -180,17 +189,114 @@ def test_new_columns_must_have_new_names(form: str, tmp_path: Path) -> None:
         last.check_free(["predicted", "other"], "reviews")
 
 
+def found(problems: list[str], labels: list[Any] | None = None, first: int = 1, source: str = "reviews.csv") -> Chunk:
+    """A chunk of rows with those problems."""
+    numbers, nothing = range(first, first + len(problems)), [""] * len(problems)
+    return Chunk([source] * len(problems), numbers, [], (), nothing, labels or [None] * len(problems), problems)
+
+
+def described(*chunks: Chunk) -> list[str]:
+    problems = Problems(LABELS)
+    for chunk in chunks:
+        problems.add(chunk)
+    assert problems.total == sum(map(bool, (problem for chunk in chunks for problem in chunk.problems)))
+    return problems.describe().split("\n  ")
+
+
 def test_problems_are_counted_and_the_first_ten_rows_of_each_are_named() -> None:
-    problems = Problems("reviews.csv")
-    for start in (1, 9):
-        numbers = range(start, start + 8)
-        found = ["not UTF-8" if number == 3 else "" if number == 4 else "empty text" for number in numbers]
-        problems.add(Chunk(numbers, [[]] * 8, (), [""] * 8, found))
-    assert problems.total == 15
-    assert problems.describe().split("\n  ") == [
+    kinds = {3: "not UTF-8", 4: ""}
+    parts = [found([kinds.get(row, "empty text") for row in range(start, start + 8)], first=start) for start in (1, 9)]
+    assert described(*parts) == [
         "reviews.csv: empty text in row 1, 2, 5, 6, 7, 8, 9, 10, 11, 12 and 4 more",
         "reviews.csv: not UTF-8 in row 3",
     ]
+
+
+def test_problems_name_the_file_and_the_labels_that_are_allowed() -> None:
+    unknown = ["unknown label"] * 6
+    parts = [
+        found(["", *unknown], ["neg", *["maybe"] * 6]),
+        found([*unknown, "empty text"], [*["maybe"] * 6, 1], first=8),
+        found(["unknown label", ""], ["maybe", 1], source="a.csv"),
+    ]
+    allowed = "(found 'maybe'; allowed negative: 0, Negative, neg; positive: 1, positive, POS)"
+    assert described(*parts) == [
+        f"a.csv: unknown label in row 1 {allowed}",
+        "reviews.csv: empty text in row 14",
+        f"reviews.csv: unknown label in row 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more {allowed}",
+    ]
+
+
+def test_usable_rows_are_no_problems() -> None:
+    assert described(found(["", ""])) == [""]
+
+
+def test_the_first_ten_odd_labels_are_shown() -> None:
+    [line] = described(found(["unknown label"] * 29, [2] * 12 + list(range(3, 20))))
+    assert "(found 2, 3, 4, 5, 6, 7, 8, 9, 10, 11; allowed" in line
+    assert "in row 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 19 more" in line
+
+
+def test_ten_problems_are_all_shown_and_odd_labels_are_quoted_once() -> None:
+    [line] = described(found(["unknown label"] * 10, [2, " ?", [1], {"a": 1}, 2, 2, 2, 2, 2, 2]))
+    assert "in row 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 (found 2, ' ?', [1], {'a': 1}; allowed" in line
+
+
+def test_many_bad_files_are_reported_in_ten_lines() -> None:
+    lines = described(*[found(["empty text"], source=f"data/raw/{n:02}.txt") for n in range(13)])
+    assert len(lines) == 11
+    assert lines[-1] == "and 3 more such lines"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("good", ""),
+        ("  \n\t", "empty text"),
+        (None, "empty text"),
+        (float("nan"), "empty text"),
+        (7, "text that is no string"),
+        (b"good", "text that is no string"),
+        ([float("nan")], "text that is no string"),
+    ],
+)
+def test_a_text_is_a_string_that_is_not_blank(text: Any, problem: str) -> None:
+    assert judge(text) == problem
+    assert judge(text, "not JSON") == "not JSON"
+
+
+def test_what_a_file_holds_is_shown_escaped_and_cut() -> None:
+    assert shown("plain ☕") == "plain ☕"
+    assert shown("\x1b]0;title\x07 \udcff\n") == "\\x1b]0;title\\x07 \\udcff\\n"
+    assert shown("a" * 4000) == "a" * 100 + "..."
+
+
+def test_a_header_of_control_bytes_or_without_end_is_shown_escaped_and_cut() -> None:
+    for header in (b"\x1b]0;a,b\n", b"x" * 5_000_000 + b"\n", b"x," * 100_000 + b"\n"):
+        with pytest.raises(InputError, match="no column text") as caught:
+            chunks("csv", header)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 1000
+
+
+def test_an_odd_label_is_shown_escaped_and_cut() -> None:
+    [line] = described(found(["unknown label"] * 2, ["\x1b[2J", "9" * 4000]))
+    assert line.isprintable()
+    assert len(line) < 400
+
+
+def twice(form: str) -> bytes:
+    if form in ("csv", "tsv"):
+        return b"text\ttext\n1\t2\n".replace(b"\t", b"," if form == "csv" else b"\t")
+    stream = io.BytesIO()
+    pq.write_table(pa.table([["good"], ["bad"]], names=["text", "text"]), stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("form", HEADED)
+def test_a_column_that_is_there_twice_is_refused(form: str) -> None:
+    with pytest.raises(InputError, match=rf"reviews\.{form}: has the column text 2 times; keep one"):
+        chunks(form, twice(form))
 
 
 def test_json_objects_come_through_unchanged() -> None:

@@ -43,20 +43,20 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def whole(tables: sources.Tables) -> pd.DataFrame:
-    """Join the tables of a split; a file without rows gives none."""
-    none = pd.DataFrame(columns=["text", "label", "problem", "source", "source_row"])
-    return pd.concat([*tables] or [none], ignore_index=True)
+def whole(chunks: sources.Chunks) -> pd.DataFrame:
+    """Join the chunks of a split."""
+    columns = ("text", "label", "problem", "source", "source_row")
+    rows = [row for c in chunks for row in zip(c.texts, c.labels, c.problems, c.sources, c.numbers, strict=True)]
+    return pd.DataFrame(rows, columns=list(columns), dtype=object)
 
 
 def read_local(path: Path, entry: dict[str, Any] = ENTRY) -> dict[str, pd.DataFrame]:
-    return {split: whole(tables) for split, tables in sources.read_local(path, entry, WHERE).items()}
+    return {split: whole(chunks) for split, chunks in sources.read_local(path, entry, WHERE).items()}
 
 
 def read(path: Path) -> list[tuple[Any, ...]]:
     """Give text, label, row and problem of each row; the source must be the file."""
     table = whole(sources.read_file(path, ENTRY, WHERE))
-    assert set(table.columns) == {"text", "label", "problem", "source", "source_row"}
     assert set(table["source"]) <= {str(path)}
     return list(table[["text", "label", "source_row", "problem"]].itertuples(index=False, name=None))
 
@@ -73,20 +73,15 @@ def test_what_pandas_wrote_is_read_back_whole_and_in_order(ending: str, tmp_path
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_a_long_file_comes_in_several_tables_numbered_through(
+def test_a_long_file_comes_in_several_chunks_numbered_through(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "TABLE_ROWS", 4)
+    monkeypatch.setattr(sources, "READ_ROWS", 4)
     path = tmp_path / f"reviews{ending}"
     WRITERS[ending](pd.DataFrame({"Review": TEXTS, "Label": [1] * 9}), path)
-    tables = list(sources.read_file(path, ENTRY, WHERE))
-    assert [list(table["source_row"]) for table in tables] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
-    assert [text for table in tables for text in table["text"]] == TEXTS
-
-
-def test_batches_hold_everything_once() -> None:
-    assert list(sources.batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(sources.batches([], 3)) == []
+    chunks = [chunk for chunk in sources.read_file(path, ENTRY, WHERE) if chunk.numbers]
+    assert [list(chunk.numbers) for chunk in chunks] == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    assert [text for chunk in chunks for text in chunk.texts] == TEXTS
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".json", ".jsonl"])
@@ -132,7 +127,7 @@ def test_latin_1_bytes_in_a_txt_file_are_a_problem_of_that_file(tmp_path: Path) 
     assert list(table["problem"]) == ["", "not UTF-8"]
 
 
-def test_a_parquet_string_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+def test_a_parquet_string_that_is_not_utf_8_is_reported(tmp_path: Path) -> None:
     offsets = pa.array([0, 4], pa.int32()).buffers()[1]
     text = pa.StringArray.from_buffers(1, offsets, pa.py_buffer("café".encode("latin-1")))
     pq.write_table(pa.table({"Review": text, "Label": [1]}), tmp_path / "reviews.parquet")
@@ -144,14 +139,14 @@ def test_broken_lines_of_jsonl_are_problems_of_their_own_rows(tmp_path: Path) ->
     lines = ['{"Review": "good", "Label": 1}', '{"Review": "cut', "", "[1, 2]", '{"Review": "no label"}']
     assert read(write(tmp_path / "reviews.jsonl", "\n".join(lines))) == [
         ("good", 1, 1, ""),
-        ("", "", 2, "not JSON"),
-        ("", "", 3, "not a JSON object"),
+        (None, None, 2, "not JSON"),
+        (None, None, 3, "not a JSON object"),
         ("no label", None, 4, ""),
     ]
 
 
 def test_a_key_may_first_appear_far_down_a_jsonl_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "TABLE_ROWS", 2)
+    monkeypatch.setattr(sources, "READ_ROWS", 2)
     lines = [json.dumps({"Review": "good"})] * 5 + [json.dumps({"Review": "bad", "Label": 0})]
     rows = read(write(tmp_path / "reviews.jsonl", "\n".join(lines)))
     assert [row[1] for row in rows] == [None] * 5 + [0]
@@ -171,7 +166,8 @@ def test_json_objects_without_a_key_have_none_there(key: str, tmp_path: Path) ->
     [
         ('Review,Label\n"open,1\nbad,0\n', r"reviews\.csv: broken near line 3: .*; is a quote left open\?"),
         ('Review,Label\n"good" or not,1\n', r"reviews\.csv: broken near line 2: .*; is a quote left open\?"),
-        ("", r"reviews\.csv: no column Review"),
+        ("", r"reviews\.csv: empty; nothing to read"),
+        ("\n", r"reviews\.csv: no column Review"),
     ],
 )
 def test_a_csv_broken_as_a_whole_is_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -181,7 +177,7 @@ def test_a_csv_broken_as_a_whole_is_refused(content: str, message: str, tmp_path
 
 @pytest.mark.parametrize("ending", WRITERS)
 @pytest.mark.parametrize(("key", "wanted", "there"), [("text", "Review", "review"), ("label", "Label", "label")])
-def test_a_missing_column_is_told(ending: str, key: str, wanted: str, there: str, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported(ending: str, key: str, wanted: str, there: str, tmp_path: Path) -> None:
     """The message names the file, the column, the catalog's key and the columns found."""
     path = tmp_path / f"reviews{ending}"
     table = pd.DataFrame({"id": [1], "Review": ["good"], "Label": [1]}).rename(columns={wanted: there})
@@ -195,7 +191,7 @@ def test_a_missing_column_is_told(ending: str, key: str, wanted: str, there: str
 
 
 @pytest.mark.parametrize(("name", "ending"), [("reviews.xlsx", ".xlsx"), ("reviews.jsonn", ".jsonn"), ("raw", "none")])
-def test_an_unknown_ending_is_told_with_those_allowed(name: str, ending: str, tmp_path: Path) -> None:
+def test_an_unknown_ending_is_reported_with_those_allowed(name: str, ending: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, "Review,Label\n")
     allowed = r"allowed: \.csv, \.tsv, \.json, \.jsonl, \.parquet"
     with pytest.raises(InputError, match=rf"{name}: found the ending {ending}, {allowed}"):
@@ -224,6 +220,50 @@ def test_a_parquet_file_damaged_in_the_middle_is_refused(tmp_path: Path) -> None
     content[4:40] = b"\xff" * 36
     with pytest.raises(InputError, match=r"reviews\.parquet: not readable as parquet"):
         read(write(path, bytes(content)))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".json", ".jsonl"])
+def test_utf_16_is_refused_by_name(ending: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"reviews\{ending}: written in UTF-16, must be UTF-8"):
+        read(write(tmp_path / f"reviews{ending}", "Review,Label\ngood,1\n".encode("utf-16")))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("reviews.csv", b"Review,Label\ngood,1\nok fine,\xff\n"),
+        ("reviews.jsonl", b'{"Review": "good", "Label": 1}\n{"Review": "ok fine", "Label": "\\ud800"}\n'),
+        ("reviews.json", b'[{"Review": "good", "Label": 1}, {"Review": "ok fine", "Label": "\xff"}]'),
+    ],
+)
+def test_bytes_in_a_label_are_a_problem_of_their_row(name: str, content: bytes, tmp_path: Path) -> None:
+    assert [row[3] for row in read(write(tmp_path / name, content))] == ["", "not UTF-8"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("column", ["Review", "Label"])
+def test_a_column_named_twice_is_refused(column: str, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"reviews{ending}"
+    if ending == ".csv":
+        write(path, f"Review,Label,{column}\ngood,1,1\n")
+    else:
+        pq.write_table(pa.table([["good"], ["1"], ["1"]], names=["Review", "Label", column]), path)
+    with pytest.raises(InputError, match=rf"reviews\{ending}: has the column {column} 2 times; keep one"):
+        read(path)
+
+
+def test_parquet_reads_none_but_the_wanted_columns(tmp_path: Path) -> None:
+    table = pa.table({"Label": [1], "other": ["x"], "Review": ["good"]})
+    pq.write_table(table, tmp_path / "reviews.parquet")
+    [_, chunk] = sources.read_file(tmp_path / "reviews.parquet", ENTRY, WHERE)
+    assert chunk.rows.column_names == ["Review", "Label"]
+    assert read(tmp_path / "reviews.parquet") == [("good", 1, 1, "")]
+
+
+def test_a_folder_named_like_a_text_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "pos" / "1.txt" / "a", "good")
+    with pytest.raises(InputError, match=r"1\.txt: cannot be read: Is a directory"):
+        read_local(tmp_path)
 
 
 def test_split_files_of_any_format_make_the_splits(tmp_path: Path) -> None:
@@ -268,14 +308,14 @@ def test_folders_named_by_label_words_of_any_case_are_one_dataset(words: dict[st
         (["train/unsup/1.txt"], r"train: no \.txt file in its folders"),
     ],
 )
-def test_a_folder_that_holds_no_dataset_is_told_apart(files: list[str], message: str, tmp_path: Path) -> None:
+def test_a_folder_that_holds_no_dataset_is_reported_apart(files: list[str], message: str, tmp_path: Path) -> None:
     for name in files:
         write(tmp_path / name, "Review,Label\ngood,1\n")
     with pytest.raises(InputError, match=message):
         read_local(tmp_path)
 
 
-def test_a_path_that_is_not_there_is_told_with_the_key_that_names_it(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_reported_with_the_key_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.csv: no such file or folder; catalog\.yaml: datasets\.reviews\.path"):
         read_local(tmp_path / "none.csv")
 

@@ -19,7 +19,8 @@ import pytest
 from benchmarks.growth import write_reviews as write_many
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import SCRATCH
-from sentiment.reviews import sources
+from sentiment.reviews import sources, spool
+from sentiment.reviews.files import Chunk
 from stages import prepare
 from tests.conftest import ROOT, SETTINGS, peak_memory_of
 
@@ -191,12 +192,12 @@ def test_repetitions_and_leaks_are_dropped_from_the_split_that_may_lose_them(loc
     assert metrics(*DROPS) == dict(zip(DROPS, (0, 2, 5, 4, 1), strict=True))
 
 
-def test_rows_find_their_texts_again_over_many_tables_and_row_groups(
+def test_rows_find_their_texts_again_over_many_chunks_and_row_groups(
     local: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that are dropped, and whole tables of them, must move none of the others."""
-    monkeypatch.setattr(sources, "TABLE_ROWS", 4)
-    monkeypatch.setattr(prepare, "GROUP_ROWS", 10)
+    """Rows that are dropped, and whole chunks of them, must move none of the others."""
+    monkeypatch.setattr(sources, "READ_ROWS", 4)
+    monkeypatch.setattr(spool, "GROUP_ROWS", 10)
     local("reviews_splits", **{"prepare.on_bad_rows": "drop"})
     good = {split: pairs(count, split) for split, count in (("train", 60), ("validation", 8), ("test", 20))}
     for split, rows in good.items():
@@ -206,8 +207,8 @@ def test_rows_find_their_texts_again_over_many_tables_and_row_groups(
     tables = run()
     assert {split: list(zip(t["text"], t["label"], strict=True)) for split, t in tables.items()} == good
     for split, table in tables.items():
-        places = [1, 2, 3, 5, 6, 7, *range(23, 17 + len(good[split]))]  # of each text's first row
-        assert list(table["source_row"]) == places
+        first_rows = [1, 2, 3, 5, 6, 7, *range(23, 17 + len(good[split]))]  # of each text
+        assert list(table["source_row"]) == first_rows
     groups = pq.ParquetFile("data/prepared/train.parquet").metadata
     sizes = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
     assert sum(sizes) == 60
@@ -224,6 +225,30 @@ def test_subsamples_have_the_label_shares_of_their_split(local: Change) -> None:
         "validation": {0: 6, 1: 2},
         "test": {0: 20, 1: 10},
     }
+
+
+def test_every_row_has_a_number_or_its_problem() -> None:
+    """A reader's problem comes first, then the label, then the text."""
+    rows = [
+        ("good", "1.0", ""), ("bad", " NEG ", ""), ("  \n\t", 1, ""), (None, 0, ""), (7, 1, ""), (b"good", 1, ""),
+        ("fine", None, ""), ("fine", "", ""), ("", float("nan"), ""), ("fine", "maybe", ""), ("", 2, ""),
+        ("caf\udce9", "1", "not UTF-8"), ("", "", "not JSON"), ("<br />", 1, ""),
+    ]  # fmt: skip
+    texts, labels, problems = (list(column) for column in zip(*rows, strict=True))
+    chunk = Chunk(["a.csv"] * len(rows), range(1, len(rows) + 1), [], (), texts, labels, problems)
+    numbers = {"0": 0, "neg": 0, "1": 1}
+    judged = prepare.judge_rows(chunk, numbers, strip_html_breaks=True)
+    assert judged.problems == [
+        "", "", "empty text", "empty text", "text that is no string", "text that is no string",
+        "missing label", "missing label", "missing label", "unknown label", "unknown label", "not UTF-8", "not JSON",
+        "empty text",
+    ]  # fmt: skip
+    assert judged.labels == labels
+    assert prepare.judge_rows(chunk, numbers, strip_html_breaks=False).problems[-1] == ""
+
+
+def test_no_rows_at_all_are_judged_without_complaint() -> None:
+    assert prepare.judge_rows(Chunk([], [], [], (), [], [], []), {}, strip_html_breaks=True).problems == []
 
 
 def test_bad_rows_stop_the_stage_with_one_message_about_all_of_them(local: Change) -> None:
@@ -278,7 +303,7 @@ def test_datasets_that_cannot_train_or_judge_are_refused(rows: Pairs, message: s
 
 
 @pytest.mark.parametrize("key", ["source", "path", "text", "label", "labels"])
-def test_a_catalog_entry_without_a_needed_key_is_told(key: str, local: Change, change: Change) -> None:
+def test_a_catalog_entry_without_a_needed_key_is_reported(key: str, local: Change, change: Change) -> None:
     entry = {"source": "local", "path": "data/raw/reviews.csv", "text": "Review", "label": "Label"}
     entry |= {"labels": {"negative": [0], "positive": [1]}}  # type: ignore[dict-item]
     del entry[key]
