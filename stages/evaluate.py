@@ -215,7 +215,7 @@ def main() -> None:
         texts = {split: splits[split]["text"].tolist() for split in ("validation", "test")}
         untuned = zero_shot(facts, texts, params, device, seed)
         base = loading.load_classifier(BASE, load_tokenizer(BASE), seed)
-        head = "untrained_head" if loading.drawn_head(base, held_tensors(BASE)) else "own_head"
+        head = "untrained_head" if loading.new_head(base, held_tensors(BASE)) else "own_head"
         headed = {head: head_before(base, ids, params, device)} if facts["formulation"] == "head" else {}
     with timed(f"probing the features of {BASE}"):
         probed = probe(base, ids, labels, params, device)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment.backbones.families import in_attention, is_transposed
 from sentiment.backbones.layers import block_number, linear_layers, parameters_outside
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import InputError, allowed
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # the names that transformers looks for
 NAME = "default"  # peft's, of the only adapter there is
-_ATTENTION = ("attn", "attention")  # parts of the names that the families give their attention
 
 
 def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int) -> list[str]:
@@ -42,7 +42,7 @@ def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int
     if modules == "all":
         chosen = linear
     elif modules == "attention":
-        chosen = [name for name in linear if any(part in name for part in _ATTENTION)]
+        chosen = [name for name in linear if in_attention(name)]
     else:
         known = sorted({name.split(".")[-1] for name in linear})
         for word in modules:
@@ -78,7 +78,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
         lora_alpha=params.alpha,  # type: ignore[arg-type]  # only ever divided by the rank
         lora_dropout=params.dropout,
         target_modules=names,
-        fan_in_fan_out=model.config.model_type == "gpt2",  # its Conv1D holds the transposed matrix
+        fan_in_fan_out=is_transposed(model.config),
     )
     head = parameters_outside(model)
     inject_adapter_in_model(config, model, NAME)

@@ -13,18 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import torch
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from sentiment.backbones.checks import check_numbers, check_shards, check_tokens, listed, misshapen, refuse_lost
+from sentiment.backbones.families import dropout_settings
 from sentiment.backbones.layers import parameters_outside
 from sentiment.pipeline.errors import in_one_line
 from sentiment.tokens.tokenizer import load_config
-
-_DROPOUTS = (  # the names that the families' configs give their dropout probabilities
-    "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
-    "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT, Llama
-)  # fmt: skip
-
 
 _LABEL_WORDS = {"0": 0, "negative": 0, "neg": 0, "1": 1, "positive": 1, "pos": 1}  # as in catalog.yaml: x-labels
 
@@ -78,7 +72,7 @@ def load_language_model(
         InputError: the folder holds no language-model head.
     """
     kind = _auto("AutoModelForCausalLM" if tokenizer.mask_token_id is None else "AutoModelForMaskedLM")
-    settings = {"pad_token_id": tokenizer.pad_token_id, **_dropouts(load_config(folder), dropout)}
+    settings = {"pad_token_id": tokenizer.pad_token_id, **dropout_settings(load_config(folder), dropout)}
     model, info = _load(kind, folder, seed=0, **settings)
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
@@ -89,16 +83,6 @@ def load_language_model(
     return model
 
 
-def _dropouts(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
-    """Collect every dropout setting that a config has; none where the config's own are kept."""
-    return {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
-
-
-def has_dropout(config: PreTrainedConfig) -> bool:
-    """Say whether anything is dropped in training."""
-    return any(getattr(config, name, None) for name in _DROPOUTS)
-
-
 def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None) -> dict[str, Any]:
     """Collect what the config of a classifier says beyond the backbone's own."""
     config = load_config(folder)
@@ -107,7 +91,7 @@ def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: fl
         "label2id": {label: number for number, label in enumerate(LABELS)},
         "pad_token_id": tokenizer.pad_token_id,
         "problem_type": "single_label_classification",
-        **_dropouts(config, dropout),
+        **dropout_settings(config, dropout),
     }
 
 
@@ -231,13 +215,8 @@ def _held(model: PreTrainedModel, info: dict[str, Any]) -> dict[str, torch.Tenso
     return {name: tensor for name, tensor in stored_weights(model).items() if name not in drawn}
 
 
-def drawn_head(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
-    """Name the tensors of a classification head that were drawn anew, as they are not among those that a folder held.
-
-    Args:
-        model: from `load_classifier`.
-        held: the tensors of its folder.
-    """
+def new_head(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
+    """Return the names of the randomly initialised tensors of a classifier: those that its folder did not hold."""
     return sorted(stored_weights(model).keys() - set(held))
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+
+if TYPE_CHECKING:
+    from sentiment.engine.families import Forwards
 
 STEPS = 2**16  # of a probability
 
@@ -37,11 +40,16 @@ def scale(probability: float) -> float:
     return STEPS / (STEPS - round(probability * STEPS))
 
 
-def draw_by_fours(model: torch.nn.Module) -> None:
-    """Let a model's dropout layers draw their masks with `kept`; changed in place, nothing that is saved changes."""
-    layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, torch.nn.Dropout)]
-    for layer in layers:
-        layer.forward = partial(_drop, layer)
+def near(length: int, window: int, causal: bool, device: torch.device) -> torch.Tensor:
+    """Return which tokens a token may look at: those less than `window` away, bool [length, length]."""
+    places = torch.arange(length, device=device)
+    away = places[:, None] - places
+    return (away >= 0) & (away < window) if causal else away.abs() < window
+
+
+def dropout_forwards(model: torch.nn.Module) -> Forwards:
+    """Return forwards of a model's dropout layers that draw their masks with `kept`."""
+    return [(layer, partial(_drop, layer)) for layer in model.modules() if isinstance(layer, torch.nn.Dropout)]
 
 
 def _drop(layer: torch.nn.Dropout, states: torch.Tensor) -> torch.Tensor:
@@ -59,6 +67,7 @@ def attend(
     causal: bool,
     scaling: float | None,
     probability: float,
+    window: int | None = None,
 ) -> torch.Tensor:
     """Attend within each review of a packed row, some weights dropped.
 
@@ -70,6 +79,7 @@ def attend(
         causal: whether a token sees earlier ones and itself alone.
         scaling: factor of the products of query and key; None for one over the root of the head width.
         probability: that a weight is dropped, in (0, 1).
+        window: as for `near`; None for no window.
 
     Returns:
         [1, tokens, heads, head width].
@@ -79,7 +89,7 @@ def attend(
         key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
     factor = query.shape[-1] ** -0.5 if scaling is None else scaling
     apply: Any = _Attention.apply  # untyped
-    return cast("torch.Tensor", apply(query, key, value, list(sizes), causal, factor, probability))
+    return cast("torch.Tensor", apply(query, key, value, list(sizes), causal, factor, probability, window))
 
 
 class _Attention(torch.autograd.Function):
@@ -95,10 +105,13 @@ class _Attention(torch.autograd.Function):
         causal: bool,
         factor: float,
         probability: float,
+        window: int | None,
     ) -> torch.Tensor:
         """Attend, [1, heads, tokens, head width] each, to [1, tokens, heads, head width]."""
         longest = max(sizes)
         bias = query.new_full((longest, longest), -math.inf if causal else 0.0).triu_(1)
+        if window is not None:
+            bias = bias.masked_fill_(~near(longest, window, causal, bias.device), -math.inf)
         parts, saved = [], []
         for q, k, v in zip(*(_reviews(states, sizes) for states in (query, key, value)), strict=True):
             length = q.shape[1]
@@ -123,7 +136,7 @@ class _Attention(torch.autograd.Function):
             of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             of_query, of_key = torch.bmm(of_scores, k), torch.bmm(of_scores.transpose(1, 2), q)
             found.append((of_query.mul_(ctx.factor), of_key.mul_(ctx.factor), of_value))
-        return *(_joined(parts).transpose(1, 2) for parts in zip(*found, strict=True)), None, None, None, None
+        return *(_joined(parts).transpose(1, 2) for parts in zip(*found, strict=True)), *(None,) * 5
 
 
 def _reviews(states: torch.Tensor, sizes: list[int]) -> tuple[torch.Tensor, ...]:

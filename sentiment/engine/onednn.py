@@ -8,32 +8,29 @@ https://uxlfoundation.github.io/oneDNN/dev_guide_matmul.html
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers.pytorch_utils import Conv1D
+
+if TYPE_CHECKING:
+    from sentiment.engine.families import Forwards
 
 MIN_WEIGHTS = 2**18  # below, making oneDNN's code for each new number of tokens costs what its speed brings
 
 
 def available() -> bool:
-    """Say whether oneDNN is there and the processor has AVX-512; without, it is no faster, and slow for a Conv1D."""
+    """Return whether oneDNN is there and the processor has AVX-512; without, it is no faster, and slow for a Conv1D."""
     library: Any = torch.backends.mkldnn
     return bool(library.is_available()) and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-def use_onednn(model: torch.nn.Module) -> None:
-    """Let a model's larger linear layers compute through oneDNN where that pays.
-
-    Args:
-        model: changed in place; weights, their names and what is saved stay as they are.
-    """
-    if not available():
-        return
+def linear_forwards(model: torch.nn.Module) -> Forwards:
+    """Return forwards of a model's larger linear layers that compute through oneDNN; none where that does not pay."""
     layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear | Conv1D)]
-    for layer in layers:
-        if layer.weight.numel() >= MIN_WEIGHTS:
-            layer.forward = partial(_linear, layer)
+    if not available():
+        return []
+    return [(layer, partial(_linear, layer)) for layer in layers if layer.weight.numel() >= MIN_WEIGHTS]
 
 
 def _linear(layer: Any, rows: torch.Tensor) -> torch.Tensor:

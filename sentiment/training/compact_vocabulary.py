@@ -57,7 +57,8 @@ def compact_vocabulary(model: PreTrainedModel, formulation: Formulation, *splits
     """Leave the rows of tokens that never occur out of a model, as long as the context lasts.
 
     Inputs keep the ids of the vocabulary. Checkpoints written meanwhile hold the occurring rows alone, and can be
-    read back meanwhile. Where the embeddings are frozen nothing would be gained and nothing is done.
+    read back meanwhile. Where the embeddings are frozen nothing would be gained and nothing is done, nor where their
+    class is the family's own, which may compute more, as Gemma's scales the rows.
 
     Args:
         model: changed in place; whole again, with the trained rows, when the context ends.
@@ -68,10 +69,10 @@ def compact_vocabulary(model: PreTrainedModel, formulation: Formulation, *splits
         The formulation to ask the compact model with.
     """
     matrices = _matrices(model)
-    if not any(matrix.requires_grad for matrix in matrices):
+    embedding = cast("Embedding", model.get_input_embeddings())
+    if type(embedding) is not Embedding or not any(matrix.requires_grad for matrix in matrices):
         yield formulation
         return
-    embedding = cast("Embedding", model.get_input_embeddings())
     words = formulation.words if isinstance(formulation, LabelWords) else ()
     special = {model.config.pad_token_id, embedding.padding_idx, *(token for group in words for token in group)}
     tokens = torch.tensor(sorted(_occurring(splits) | special - {None}))

@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from sentiment.backbones import loading
 from sentiment.engine import varlen
-from sentiment.engine.batches import prepare
 from sentiment.engine.heads import Head
 from sentiment.engine.packing import Packer
 from sentiment.engine.varlen import VarlenPacker, attend
 from sentiment.tokens import tokenizer
-from tests.conftest import FAMILIES
+from tests.conftest import FAMILIES, Pack
 from tests.engine.test_packing import KINDS, LABELS, Tiny, count_equal, difference, gradients, load, reference_logits
 
 LENGTHS = [3, 1, 6, 6, 2]
@@ -107,13 +106,19 @@ def row(width: int, groups: int, dtype: torch.dtype = torch.float32) -> tuple[li
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_every_gradient_are_the_padded_models(
-    family: str, kind: str, by_kernel: bool, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype],
+    family: str,
+    kind: str,
+    by_kernel: bool,
+    tiny_models: Tiny,
+    tmp_path: Path,
+    kernel: list[torch.dtype],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    pack: Pack,
+) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
     if not by_kernel:
         monkeypatch.setattr(varlen, "KERNEL_TYPES", ())
-    make_batch = prepare(ours, "cuda")
+    make_batch = pack(ours, "cuda")
     logits = formulation.logits(ours.train(), make_batch(ids))
     assert len(kernel) == (2 if by_kernel else 0)
     expected = reference_logits(plain.train(), formulation, ids)
@@ -126,11 +131,11 @@ def test_loss_and_every_gradient_are_the_padded_models(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_precision_goes_through_the_kernel(
-    family: str, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype]
+    family: str, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype], pack: Pack
 ) -> None:
     """Llama turns its queries and keys in fp32; they too have to come in the type of the values."""
     ours, formulation, plain, ids = load(family, "head", tiny_models, tmp_path)
-    batch = prepare(ours, "cuda")(ids)
+    batch = pack(ours, "cuda")(ids)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         found = formulation.logits(ours, batch).float()
     assert kernel == [torch.bfloat16] * 2
@@ -183,14 +188,14 @@ def test_a_packer_survives_pickling() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_host_asks_the_gpu_for_no_number(
-    family: str, kind: str, precision: str, tiny_models: Tiny, tmp_path: Path
+    family: str, kind: str, precision: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
 ) -> None:
     """A tensor of the device meta holds no numbers: whatever would wait for one of a GPU's fails.
 
     In bf16 it is torch's own `varlen_attn` that is called, which there says the shapes of what it would give.
     """
     ours, formulation, _, ids = load(family, kind, tiny_models, tmp_path)
-    batch = {name: tensor.to("meta") for name, tensor in prepare(ours, "cuda")(ids).items()}
+    batch = {name: tensor.to("meta") for name, tensor in pack(ours, "cuda")(ids).items()}
     ours.to("meta").train()
     if precision == "bf16":
         ours.bfloat16()  # autocast knows no device meta
@@ -203,11 +208,11 @@ def test_the_host_asks_the_gpu_for_no_number(
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
-def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny) -> None:
+def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny, pack: Pack) -> None:
     """Without a break, and without compiling anew for another number of reviews or of tokens."""
     folder = tiny_models(family)
     model: Any = loading.load_classifier(folder, tokenizer.load_tokenizer(folder), seed=0, dropout=0.0)
-    make_batch = prepare(model.train(), "cuda")
+    make_batch = pack(model.train(), "cuda")
     batches = [make_batch(ids) for ids in ([[5, 6, 7], [8, 9]], [[5] * 9, [6] * 4, [7] * 9], [[4] * 8, [9] * 30])]
     expected = [Head().logits(model, batch) for batch in batches]
     graphs: list[int] = []
