@@ -182,7 +182,7 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
             stack.enter_context(mock.patch.object(onednn, "available", return_value=False))
         if without == "dropping":
             stack.enter_context(mock.patch.object(dropout, "dropout_forwards", return_value=[]))
-            stack.enter_context(mock.patch.object(dropout, "attend", torchs_dropout))
+            stack.enter_context(mock.patch.object(dropout, "attend_with_dropout", torchs_dropout))
         if without == "gelu":
             stack.enter_context(mock.patch.object(loading, "_fuse_gelu"))
         if without == "prefix":
@@ -217,7 +217,7 @@ def torchs_dropout(
     dropout: float,
     window: int | None,
 ) -> torch.Tensor:
-    """Attend as `sentiment.engine.dropout.attend` does, with torch's own dropout in it."""
+    """Attend as `sentiment.engine.dropout.attend_with_dropout` does, with torch's own dropout in it."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -288,14 +288,14 @@ def product_peak(
     """
     import torch
 
-    from sentiment.engine.onednn import product
+    from sentiment.engine.private_ops import onednn_linear
 
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
     for _ in range(count):
         finish(device)
         start = time.perf_counter()
-        _ = product(left, right) if through_onednn else left @ right
+        _ = onednn_linear(left, right) if through_onednn else left @ right
         finish(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)

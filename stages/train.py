@@ -4,8 +4,8 @@ In: data/tokenized/{train,validation} and models/base. Out: models/finetuned, a 
 one safetensors file per block, their sketches and sentiment.json beside it; metrics/train.json;
 plots/training/{train,validation}.csv.
 
-AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are drawn
-from the seed; padded ones, as families need them that cannot be packed, hold reviews of near-equal length. The
+AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are sampled
+by the seed; padded ones, as families need them that cannot be packed, hold reviews of near-equal length. The
 validation split alone decides which checkpoint is kept and when to stop; the test split is not read.
 """
 

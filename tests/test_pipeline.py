@@ -23,8 +23,8 @@ TOOLS = ("registry", "comparison", "inference", "serving", "export", "cli")  # n
 COVERED_ELSEWHERE = {
     *(f"pipeline/{name}" for name in ("labels", "paths", "progress", "errors", "catalog")),
     "backbones/layers", "backbones/checks", "builtin/gpt2_mini", "training/arguments", "training/trainer",
-    "training/saving", "backbones/families", "registry/revisions",
-    "tokens/tokenizer", "reviews/splitting", "export/folder", "evaluation/untuned",
+    "training/saving", "backbones/families", "engine/private_ops", "registry/revisions", "tokens/tokenizer",
+    "reviews/splitting", "export/folder", "evaluation/untuned",
 }  # fmt: skip
 UNUSED = {  # files of a folder that a stage depends on without importing them: `pipeline` is what stages share
     "base": {"sentiment/pipeline/scratch.py"},

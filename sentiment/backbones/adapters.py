@@ -1,7 +1,7 @@
 """LoRA: small matrices beside the layers of a backbone learn, the layers themselves stay as they are.
 
 Hu et al. 2021, https://arxiv.org/abs/2106.09685. The peft library puts them in place; the model keeps its own class,
-so that it is asked, trained and saved like any other.
+so that it is scored, trained and saved like any other.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
     """Put adapters into a model; they and what stands outside the backbone, its head, learn, and nothing else.
 
     Args:
-        model: the model, changed in place; its answers stay the same until the adapters have learnt.
+        model: the model, changed in place; its logits stay the same until the adapters have learnt.
         params: the choices.
         frozen_blocks: how many of the lowest blocks get no adapter.
 
@@ -102,7 +102,7 @@ def without_adapters(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name.replace(".base_layer.", "."): tensor for name, tensor in weights.items() if ".lora_" not in name}
 
 
-def save(model: PreTrainedModel, folder: Path) -> None:
+def save_adapters(model: PreTrainedModel, folder: Path) -> None:
     """Write the adapters of a model as peft does, into the folder of the model itself; `from_pretrained` finds them."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file

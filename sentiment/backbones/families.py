@@ -32,7 +32,7 @@ class FamilyNames:
 _BERT = FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"))
 _LLAMA = FamilyNames(("attention_dropout",))
 _MODERNBERT = FamilyNames(("embedding_dropout", "attention_dropout", "mlp_dropout", "classifier_dropout"))
-NAMES = {
+FAMILY_NAMES = {
     "gpt2": FamilyNames(("resid_pdrop", "embd_pdrop", "attn_pdrop"), ("wte", "wpe"), transposed=True),
     "distilbert": FamilyNames(("dropout", "attention_dropout", "seq_classif_dropout")),
     "bert": _BERT,
@@ -44,8 +44,8 @@ NAMES = {
     "albert": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")),
     "deberta-v2": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout")),
 }
-_EMBEDDINGS = tuple(dict.fromkeys(part for names in NAMES.values() for part in names.embeddings))
-_DROPOUTS = tuple(dict.fromkeys(key for names in NAMES.values() for key in names.dropouts))
+_EMBEDDINGS = tuple(dict.fromkeys(part for names in FAMILY_NAMES.values() for part in names.embeddings))
+_DROPOUTS = tuple(dict.fromkeys(key for names in FAMILY_NAMES.values() for key in names.dropouts))
 
 
 def is_embedding(name: str) -> bool:
@@ -55,7 +55,7 @@ def is_embedding(name: str) -> bool:
 
 def in_attention(name: str) -> bool:
     """Return whether a layer of that name belongs to attention."""
-    return any(part in name for names in NAMES.values() for part in names.attention)
+    return any(part in name for names in FAMILY_NAMES.values() for part in names.attention)
 
 
 def dropout_settings(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
@@ -70,9 +70,9 @@ def has_dropout(config: PreTrainedConfig) -> bool:
 
 def is_transposed(config: PreTrainedConfig) -> bool:
     """Return whether the linear layers of the config's family hold the transposed matrix."""
-    return config.model_type in NAMES and NAMES[config.model_type].transposed
+    return config.model_type in FAMILY_NAMES and FAMILY_NAMES[config.model_type].transposed
 
 
 def _dropout_keys(config: PreTrainedConfig) -> list[str]:
-    names = NAMES.get(config.model_type)
+    names = FAMILY_NAMES.get(config.model_type)
     return [key for key in (names.dropouts if names else _DROPOUTS) if hasattr(config, key)]

@@ -13,8 +13,10 @@ from weakref import WeakSet
 
 import torch
 
-from sentiment.engine import dropout, families, onednn, packing, varlen
+from sentiment.engine import dropout, families, onednn
 from sentiment.engine.batches import Batcher, Padder
+from sentiment.engine.packing import PACKED, Packer
+from sentiment.engine.varlen import VARLEN, VarlenPacker
 from sentiment.tokens import tokenizer
 
 if TYPE_CHECKING:
@@ -47,11 +49,12 @@ def packed(model: PreTrainedModel, device: str) -> Iterator[Batcher]:
         if device == "mps" or model.config.model_type not in families.FAMILIES:
             yield Padder(model.config.pad_token_id)
             return
-        module, packer = (varlen, varlen.VarlenPacker) if device == "cuda" else (packing, packing.Packer)
+        on_gpu = device == "cuda"
+        name, packer = (VARLEN, VarlenPacker) if on_gpu else (PACKED, Packer)
         forwards = families.last_block_forwards(model)
         if device == "cpu":
             forwards += onednn.linear_forwards(model) + dropout.dropout_forwards(model)
-        with attention(model, module.ATTENTION), replaced(forwards):
+        with attention(model, name), replaced(forwards):
             yield packer(tokenizer.first_position(model.config))
     finally:
         _entered.discard(model)

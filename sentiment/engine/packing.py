@@ -1,7 +1,7 @@
 """Batches without padding: all reviews of a batch stand one after another in a single row of tokens.
 
 Every layer of a transformer but attention looks at one token alone, so such a row costs what its real tokens cost.
-On the CPU attention, registered with transformers under the name ATTENTION, is computed for each review by itself:
+On the CPU attention, registered with transformers under the name PACKED, is computed for each review by itself:
 transformers hands the reviews' lengths down to it, and the models stay transformers' own; `sentiment.engine.varlen`
 has that of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://arxiv.org/abs/2107.02027.
 """
@@ -20,7 +20,7 @@ from sentiment.engine import dropout as dropping
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ATTENTION = "packed"  # as config._attn_implementation; transformers writes that into no file
+PACKED = "packed"  # as config._attn_implementation; transformers writes that into no file
 
 
 class Packer:
@@ -47,7 +47,7 @@ class Packer:
         }
 
 
-def attend(
+def attend_packed(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -82,7 +82,7 @@ def attend(
     sizes = lengths.tolist()
     causal = bool(module.is_causal) if is_causal is None else is_causal
     if 0 < dropout < 1 and query.dtype == torch.float32:
-        return dropping.attend(query, key, value, sizes, causal, scaling, dropout, sliding_window), None
+        return dropping.attend_with_dropout(query, key, value, sizes, causal, scaling, dropout, sliding_window), None
     grouped = query.shape[1] != key.shape[1]
 
     def attended(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -98,7 +98,7 @@ def attend(
 
 
 _opaque: Any = torch.compiler.disable  # compiled, the loop over lengths would be compiled anew for every batch
-AttentionInterface.register(ATTENTION, _opaque(attend))
+AttentionInterface.register(PACKED, _opaque(attend_packed))
 
 
 def starts(lengths: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOKENS_PER_BATCH = 8192  # activations of GPT-2's width, 768, then need a quarter of a GB when packed; more is no faster
 
 
-def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Part rows into batches, the longest rows first.
 
     Args:
@@ -91,7 +91,7 @@ def score_batches(
     outputs = []
     try:
         with torch.inference_mode():
-            for chosen in batches([len(row) for row in ids], batch_size):
+            for chosen in batches_by_length([len(row) for row in ids], batch_size):
                 batch = make_batch([ids[i] for i in chosen])
                 order += chosen
                 outputs.append(formulation.logits(model, send(batch, device)).float())

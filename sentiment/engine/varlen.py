@@ -24,7 +24,7 @@ from transformers import AttentionInterface
 from sentiment.engine.dropout import near
 from sentiment.engine.packing import Packer
 
-ATTENTION = "varlen"  # as config._attn_implementation; transformers writes that into no file
+VARLEN = "varlen"  # as config._attn_implementation; transformers writes that into no file
 KERNEL_TYPES = (torch.bfloat16, torch.float16)  # what FlashAttention-2 computes in
 KERNEL_WIDTHS = range(8, 257, 8)  # and how wide its heads may be
 
@@ -50,7 +50,7 @@ class VarlenPacker(Packer):
         return {**batch, "offsets": offsets, "real": real, "slots": real.flatten().nonzero()[:, 0]}
 
 
-def attend(
+def attend_varlen(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -121,4 +121,4 @@ def _pad(states: torch.Tensor, real: torch.Tensor, slots: torch.Tensor) -> torch
     return padded.view(*real.shape, *states.shape[1:]).transpose(1, 2)
 
 
-AttentionInterface.register(ATTENTION, attend)
+AttentionInterface.register(VARLEN, attend_varlen)

@@ -95,7 +95,7 @@ def parameter_groups(
 
 
 class ProgressLines(TrainerCallback):
-    """Says a line of progress whenever the Trainer logs; in place of its bars, which fill a log file."""
+    """Reports a line of progress whenever the Trainer logs; in place of its bars, which fill a log file."""
 
     def __init__(self) -> None:
         """Start the clock."""
@@ -109,7 +109,7 @@ class ProgressLines(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Say step, loss, and the time that is left."""
+        """Report step, loss, and the time that is left."""
         logs = logs or {}
         if "loss" in logs:
             left = (time.perf_counter() - self.start) * (state.max_steps / state.global_step - 1)

@@ -23,7 +23,7 @@ from datasets import concatenate_datasets
 
 from sentiment.backbones import families, layers
 from sentiment.engine.packed import replaced
-from sentiment.engine.scoring import batches
+from sentiment.engine.scoring import batches_by_length
 from sentiment.pipeline.progress import say, timed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sentiment.engine.heads import Formulation
     from sentiment.engine.packing import Packer
 
-BATCH_SIZE = 32  # reviews; the file's numbers depend on it in their last bits, so it is no choice
+PREFIX_BATCH_SIZE = 32  # reviews; the file's numbers depend on it in their last bits, so it is no choice
 START = "start_in_prefix"  # the column that says where the states of a review begin
 _BYTES = 4  # of a number in fp32
 
@@ -142,7 +142,7 @@ def _fill(
         splits: all reviews.
     """
     rows = concatenate_datasets([split.select_columns(["input_ids", "length"]) for split in splits])
-    for chosen in batches(rows["length"][:], BATCH_SIZE):  # a list: sorting looks each up
+    for chosen in batches_by_length(rows["length"][:], PREFIX_BATCH_SIZE):  # a list: sorting looks each up
         parts = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
         for i, part in zip(chosen, parts, strict=True):
             states[starts[i] : starts[i] + sizes[i]] = part.numpy()

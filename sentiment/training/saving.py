@@ -46,7 +46,7 @@ def write_model(
         adapters.merge(model)
     save_blocks(adapters.without_adapters(loading.stored_weights(model)), model.base_model_prefix, folder)
     if lora.rank and lora.save == "adapter":
-        adapters.save(model, folder)
+        adapters.save_adapters(model, folder)
     if precision == "bf16":
         round_changed(folder, BASE)
     write_sketches(folder)

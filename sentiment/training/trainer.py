@@ -181,7 +181,7 @@ def prepared_trainer(
             formulation,
             params,
             model=model,
-            args=_arguments(params, steps, device, seed, folder, by_length=isinstance(batcher, Padder)),
+            args=_trainer_arguments(params, steps, device, seed, folder, by_length=isinstance(batcher, Padder)),
             train_dataset=train,
             eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
             data_collator=Collator(batcher, states),
@@ -198,7 +198,7 @@ def prepared_trainer(
         yield trainer
 
 
-def _arguments(
+def _trainer_arguments(
     params: TrainParams, steps: Steps, device: str, seed: int, folder: Path, by_length: bool
 ) -> TrainingArguments:
     return training_arguments(

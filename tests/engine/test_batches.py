@@ -77,7 +77,7 @@ def test_a_collator_survives_pickling(batcher: Batcher) -> None:
 
 @pytest.mark.parametrize(
     ("device", "kind", "attention"),
-    [("cpu", Packer, packing.ATTENTION), ("cuda", VarlenPacker, varlen.ATTENTION), ("mps", Padder, "sdpa")],
+    [("cpu", Packer, packing.PACKED), ("cuda", VarlenPacker, varlen.VARLEN), ("mps", Padder, "sdpa")],
 )
 def test_each_device_has_its_batches(
     device: str, kind: type, attention: str, tiny_models: Callable[[str], Path], pack: Pack

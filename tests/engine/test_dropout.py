@@ -114,7 +114,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(
     direction = torch.randn(1, sum(SIZES), 4, 8)
     module: Any = torch.nn.Module()
     module.is_causal = causal
-    found, _ = packing.attend(module, *states, None, 0.3, lengths=torch.tensor(SIZES))
+    found, _ = packing.attend_packed(module, *states, None, 0.3, lengths=torch.tensor(SIZES))
     expected = written_out(*states, masks, causal, dropout.scale(0.3))  # type: ignore[arg-type]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     mine, theirs = (torch.autograd.grad((attended * direction).sum(), states) for attended in (found, expected))
@@ -125,7 +125,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(
 def test_the_mean_over_many_masks_is_attention_without_dropout() -> None:
     torch.manual_seed(8)
     query, key, value = (torch.randn(1, 2, sum(SIZES), 8) for _ in range(3))
-    draws = torch.stack([dropout.attend(query, key, value, SIZES, True, None, 0.2) for _ in range(4000)])
+    draws = torch.stack([dropout.attend_with_dropout(query, key, value, SIZES, True, None, 0.2) for _ in range(4000)])
     plain = torch.cat(
         [
             functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)

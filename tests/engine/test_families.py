@@ -153,7 +153,7 @@ def test_a_family_without_a_classifier_in_transformers_is_refused_by_name(name: 
 @pytest.mark.parametrize("name", PACKED)
 def test_names_are_known_and_nothing_is_dropped_where_all_dropouts_are_nought(name: str) -> None:
     model = make(name, head=True)
-    assert name.split(",")[0] in families.NAMES
+    assert name.split(",")[0] in families.FAMILY_NAMES
     assert not families.has_dropout(model.config)
     assert not any(module.p for module in model.modules() if isinstance(module, torch.nn.Dropout))
     embedded = {n for n, _ in model.named_parameters() if families.is_embedding(n)}
@@ -181,7 +181,7 @@ def test_a_window_hides_what_lies_farther_off_on_every_device(causal: bool, drop
         wanted.append((weights @ v).transpose(0, 1))
     direction = torch.randn(1, sum(sizes), 2, 8)
     expected = torch.cat(wanted)[None]
-    for attention in (packing.attend, varlen.attend):
+    for attention in (packing.attend_packed, varlen.attend_varlen):
         places = {key: batch[key] for key in ("lengths", "offsets", "real", "slots")}
         found, _ = attention(module, *states, None, dropout, 0.3, sliding_window=window, **places)
         assert difference(found, expected) < 1e-5

@@ -27,13 +27,13 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Let all layers go through oneDNN, whatever their size and the processor; the weights it is given."""
     seen: list[tuple[int, ...]] = []
-    compute = onednn.product
+    compute = onednn.onednn_linear
 
     def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         seen.append(tuple(weight.shape))
         return compute(rows, weight, bias)
 
-    monkeypatch.setattr(onednn, "product", product)
+    monkeypatch.setattr(onednn, "onednn_linear", product)
     monkeypatch.setattr(onednn, "available", lambda: True)
     monkeypatch.setattr(onednn, "MIN_WEIGHTS", 0)
     return seen
@@ -62,7 +62,7 @@ def test_a_product_is_numpys_in_double_precision(shape: tuple[int, int, int], st
     rows, width, outputs = shape
     x, w, b = torch.randn(1, rows, width), torch.randn(outputs, width), torch.randn(outputs)
     given = w.t().contiguous().t() if strided else w
-    found = onednn.product(x, given, b if bias else None)
+    found = onednn.onednn_linear(x, given, b if bias else None)
     expected = x.double().numpy() @ w.double().numpy().T + (b.double().numpy() if bias else 0)
     assert found.shape == (1, rows, outputs)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
@@ -122,7 +122,7 @@ def test_under_autocast_and_compiled_the_layer_computes_as_it_always_did(used: l
 
 def test_the_same_product_twice_is_the_same_bits() -> None:
     x, w = torch.randn(300, 768), torch.randn(3072, 768)
-    assert torch.equal(onednn.product(x, w), onednn.product(x.clone(), w.clone()))
+    assert torch.equal(onednn.onednn_linear(x, w), onednn.onednn_linear(x.clone(), w.clone()))
 
 
 def test_a_packed_batch_is_scored_as_the_padded_one(

@@ -19,7 +19,7 @@ from sentiment.backbones import layers, loading
 from sentiment.engine import heads
 from sentiment.engine.batches import pad
 from sentiment.engine.heads import Formulation, Head, LabelWords
-from sentiment.engine.packing import ATTENTION, Packer, attend, positions_of_highest
+from sentiment.engine.packing import PACKED, Packer, attend_packed, positions_of_highest
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
@@ -166,7 +166,7 @@ def test_dropped_weights_of_attention_are_a_share_and_the_rest_is_scaled_up() ->
     query = torch.zeros(1, 1, 800, 400)
     value = torch.eye(400).repeat(2, 1)[None, None]
     torch.manual_seed(0)
-    output, _ = attend(layer, query, query, value, None, 0.25, 1.0, lengths=torch.tensor([400, 400]))
+    output, _ = attend_packed(layer, query, query, value, None, 0.25, 1.0, lengths=torch.tensor([400, 400]))
     kept = output != 0
     assert float((~kept).float().mean()) == pytest.approx(0.25, abs=0.01)
     assert torch.allclose(output[kept] * 400, torch.tensor(1 / 0.75))
@@ -177,12 +177,12 @@ def test_the_saved_config_bears_no_trace(family: str, tiny_models: Tiny, tmp_pat
     model = loading.load_classifier(tiny_models(family), load_tokenizer(tiny_models(family)), seed=0)
     model.save_pretrained(tmp_path / "before")
     Head().logits(model, pack(model)([[5, 6], [7]]))
-    assert model.config._attn_implementation == ATTENTION
+    assert model.config._attn_implementation == PACKED
     model.save_pretrained(tmp_path / "after")
     model.config.save_pretrained(tmp_path / "alone")
     saved = {name: (tmp_path / name / "config.json").read_text() for name in ("before", "after", "alone")}
     assert saved["before"] == saved["after"] == saved["alone"]
-    assert ATTENTION not in json.loads(saved["after"]).values()
+    assert PACKED not in json.loads(saved["after"]).values()
 
 
 def test_gelu_new_becomes_one_kernel_and_the_config_still_says_gelu_new(tiny_models: Tiny) -> None:

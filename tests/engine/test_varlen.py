@@ -18,7 +18,7 @@ from sentiment.backbones import loading
 from sentiment.engine import varlen
 from sentiment.engine.heads import Head
 from sentiment.engine.packing import Packer
-from sentiment.engine.varlen import VarlenPacker, attend
+from sentiment.engine.varlen import VarlenPacker, attend_varlen
 from sentiment.tokens import tokenizer
 from tests.conftest import FAMILIES, Pack
 from tests.engine.test_packing import KINDS, LABELS, Tiny, count_equal, difference, gradients, load, reference_logits
@@ -149,7 +149,7 @@ def test_what_the_kernel_does_not_know_is_padded_and_comes_to_the_same(
     causal: bool, groups: int, width: int, dropout: float, by_kernel: bool, kernel: list[torch.dtype]
 ) -> None:
     (q, k, v), places = row(width, groups)
-    found, weights = attend(layer(causal), q, k, v, None, dropout, 0.3, **places)
+    found, weights = attend_varlen(layer(causal), q, k, v, None, dropout, 0.3, **places)
     assert (len(kernel) == 1) == by_kernel
     expected = asked_of_the_stand_in([q, k, v], places, causal, 0.3)
     assert found.shape == (1, sum(LENGTHS), 4, width)
@@ -163,7 +163,7 @@ def test_dropped_weights_of_attention_are_a_share_and_the_rest_is_scaled_up() ->
     places = {name: batch[name] for name in ("offsets", "real", "slots")}
     query, value = torch.zeros(1, 1, 800, 400), torch.eye(400).repeat(2, 1)[None, None]
     torch.manual_seed(0)
-    output, _ = attend(layer(causal=False), query, query, value, None, 0.25, 1.0, **places)
+    output, _ = attend_varlen(layer(causal=False), query, query, value, None, 0.25, 1.0, **places)
     kept = output != 0
     assert float((~kept).float().mean()) == pytest.approx(0.25, abs=0.01)
     assert torch.allclose(output[kept] * 400, torch.tensor(1 / 0.75))
@@ -239,7 +239,7 @@ def test_the_kernel_does_what_its_documentation_says(causal: bool, groups: int) 
         leaves = [state.to(device).requires_grad_() for state in states]
         if device == "cuda":
             on_gpu = {name: tensor.cuda() for name, tensor in places.items()}
-            output, _ = attend(layer(causal), *leaves, None, 0.0, 0.125, **on_gpu)  # type: ignore[arg-type]
+            output, _ = attend_varlen(layer(causal), *leaves, None, 0.0, 0.125, **on_gpu)  # type: ignore[arg-type]
         else:
             output = asked_of_the_stand_in(leaves, places, causal, 0.125)[None]
         output.backward(gradient.to(device))

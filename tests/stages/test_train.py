@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
 from sentiment.tokens.tokenizer import load_tokenizer
 from sentiment.training.arguments import Steps
-from sentiment.training.trainer import EvaluateOnSchedule, measure_predictions, prepared_trainer
+from sentiment.training.trainer import CollapseGuard, EvaluateOnSchedule, measure_predictions, prepared_trainer
 from stages import train
 from tests.backbones.test_adapters import LORA
 from tests.conftest import FAMILIES, run_stages
@@ -184,8 +185,8 @@ def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeyp
 
 
 def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.CaptureFixture[str]) -> None:
-    """A learning rate of 50 leaves a model that answers every review alike."""
-    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0})
+    """A learning rate of 1 leaves a model that answers every review alike."""
+    small(**{"train.learning_rate": 1.0, "train.warmup_fraction": 0.0})
     run_stages("prepare", "base", "tokenize", "train")
     warned = capsys.readouterr().err
     assert re.search(r"warning: after step 10 every validation review is called (negative|positive); lower", warned)
@@ -193,7 +194,7 @@ def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.Capt
 
 
 def test_on_collapse_stop_ends_the_run(small: Change) -> None:
-    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0, "train.on_collapse": "stop"})
+    small(**{"train.learning_rate": 1.0, "train.warmup_fraction": 0.0, "train.on_collapse": "stop"})
     run_stages("prepare", "base", "tokenize")
     with pytest.raises(
         InputError, match=r"after step 10 every validation review is called .* train\.class_weights: balanced"
@@ -457,3 +458,13 @@ def test_a_best_checkpoint_that_vanished_stops_the_stage(small: Change, monkeypa
         train.main()
     assert not Path("models/finetuned").exists()
     assert not list(Path(".dvc/tmp/scratch").iterdir())
+
+
+@pytest.mark.parametrize(("new_head", "loss", "warned"), [(True, 1.2, True), (True, 0.7, False), (False, 0.1, False)])
+def test_a_start_far_from_ln_2_is_reported_of_a_new_head_alone(
+    new_head: bool, loss: float, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head that was trained already knows something, and starts far below."""
+    metrics = {"eval_predicted_positive_rate": 0.4, "eval_log_loss": loss}
+    CollapseGuard("warn", new_head).on_evaluate(None, SimpleNamespace(global_step=0), None, metrics=metrics)
+    assert ("far from ln 2" in capsys.readouterr().err) == warned
