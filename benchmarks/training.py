@@ -171,21 +171,22 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
         from sentiment.pipeline.scratch import scratch
         from sentiment.tokens.tokenizer import load_config, load_tokenizer
         from sentiment.training.compact_vocabulary import compact_vocabulary
-        from stages.train import choose_what_learns, make_trainer
+        from sentiment.training.trainer import prepared_trainer
+        from stages.train import choose_what_learns
 
         if without == "allocator":
             stack.enter_context(mock.patch.object(torch_setup, "keep_freed_pages"))
         if without == "packing":
-            stack.enter_context(mock.patch.object(families, "PACKABLE", ()))
+            stack.enter_context(mock.patch.object(families, "FAMILIES", {}))
         if without == "onednn":
             stack.enter_context(mock.patch.object(onednn, "available", return_value=False))
         if without == "dropping":
-            stack.enter_context(mock.patch.object(dropout, "draw_by_fours"))
-            stack.enter_context(mock.patch.object(dropout, "attend", torchs_dropout))
+            stack.enter_context(mock.patch.object(dropout, "dropout_forwards", return_value=[]))
+            stack.enter_context(mock.patch.object(dropout, "attend_with_dropout", torchs_dropout))
         if without == "gelu":
             stack.enter_context(mock.patch.object(loading, "_fuse_gelu"))
         if without == "prefix":
-            stack.enter_context(mock.patch("stages.train.reads_prefix_again", return_value=False))
+            stack.enter_context(mock.patch("sentiment.training.trainer.reads_prefix_again", return_value=False))
         torch_setup.set_up_torch(setting.round, setting.threads, setting.device)
         folder = Path(setting.model)
         plain = {"epochs": 2, "batch_size": setting.batch_size, "gradient_accumulation_steps": 1}
@@ -198,8 +199,9 @@ def ours(formulation: str = "head", without: str = "", frozen: bool = False, **t
             how = stack.enter_context(compact_vocabulary(model, how, Dataset.from_list(every)))
         few = Dataset.from_list(rows)
         validation = few.select(range(min(len(few), setting.batch_size)))
-        return make_trainer(
-            model, how, few, validation, params, setting.device, setting.round, stack.enter_context(scratch())
+        room = stack.enter_context(scratch())
+        return stack.enter_context(
+            prepared_trainer(model, how, few, validation, params, setting.device, setting.round, room, new_head=True)
         )
 
     return build
@@ -213,8 +215,9 @@ def torchs_dropout(
     causal: bool,
     scaling: float | None,
     dropout: float,
+    window: int | None,
 ) -> torch.Tensor:
-    """Attend as `sentiment.engine.dropout.attend` does, with torch's own dropout in it."""
+    """Attend as `sentiment.engine.dropout.attend_with_dropout` does, with torch's own dropout in it."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -285,14 +288,14 @@ def product_peak(
     """
     import torch
 
-    from sentiment.engine.onednn import product
+    from sentiment.engine.private_ops import onednn_linear
 
     left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
     seconds = []
     for _ in range(count):
         finish(device)
         start = time.perf_counter()
-        _ = product(left, right) if through_onednn else left @ right
+        _ = onednn_linear(left, right) if through_onednn else left @ right
         finish(device)
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)

@@ -99,7 +99,7 @@ def main() -> None:
     with timed(f"scoring {reviews} reviews with {BASE}, untuned"):
         by_words = untuned.zero_shot(BASE, manifest, judged, scored, seed)
         base = loading.load_classifier(BASE, load_tokenizer(BASE), seed)
-        head = "untrained_head" if loading.drawn_head(base, held_tensors(BASE)) else "own_head"
+        head = "untrained_head" if loading.new_head(base, held_tensors(BASE)) else "own_head"
         candidates = {**({head: untuned.by_head(base, ids, scored)} if manifest.has_head else {}), **by_words}
     with timed(f"probing the features of {BASE}"):
         probed = untuned.probe(base, ids, labels, scored)

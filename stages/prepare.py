@@ -44,7 +44,7 @@ def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[Rev
         seed: the seed of params.yaml.
 
     Returns:
-        ReviewColumns of each split, to be taken in this order: all come from one stream.
+        Rows of each split, to be taken in this order: all come from one stream.
     """
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
     return {split: generated_rows(islice(reviews, count)) for split, count in entry["rows"].items()}

@@ -9,7 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,18 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return path if path.is_dir() else make_tiny_model(family, path)
 
     return tiny
+
+
+Pack = Callable[..., Any]  # a model, and a device where it is not the CPU -> what `packed` yields
+
+
+@pytest.fixture
+def pack() -> Iterator[Pack]:
+    """Enter the context `packed` for a model until the test ends."""
+    from sentiment.engine.packed import packed
+
+    with ExitStack() as stack:
+        yield lambda model, device="cpu": stack.enter_context(packed(model, device))
 
 
 def run_stages(*names: str) -> None:

@@ -1,7 +1,7 @@
 """LoRA: small matrices beside the layers of a backbone learn, the layers themselves stay as they are.
 
 Hu et al. 2021, https://arxiv.org/abs/2106.09685. The peft library puts them in place; the model keeps its own class,
-so that it is asked, trained and saved like any other.
+so that it is scored, trained and saved like any other.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment.backbones.families import in_attention, is_transposed
 from sentiment.backbones.layers import block_number, linear_layers, parameters_outside
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import InputError, allowed
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # the names that transformers looks for
 NAME = "default"  # peft's, of the only adapter there is
-_ATTENTION = ("attn", "attention")  # parts of the names that the families give their attention
 
 
 def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int) -> list[str]:
@@ -42,7 +42,7 @@ def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int
     if modules == "all":
         chosen = linear
     elif modules == "attention":
-        chosen = [name for name in linear if any(part in name for part in _ATTENTION)]
+        chosen = [name for name in linear if in_attention(name)]
     else:
         known = sorted({name.split(".")[-1] for name in linear})
         for word in modules:
@@ -61,7 +61,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
     """Put adapters into a model; they and what stands outside the backbone, its head, learn, and nothing else.
 
     Args:
-        model: the model, changed in place; its answers stay the same until the adapters have learnt.
+        model: the model, changed in place; its logits stay the same until the adapters have learnt.
         params: the choices.
         frozen_blocks: how many of the lowest blocks get no adapter.
 
@@ -78,7 +78,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
         lora_alpha=params.alpha,  # type: ignore[arg-type]  # only ever divided by the rank
         lora_dropout=params.dropout,
         target_modules=names,
-        fan_in_fan_out=model.config.model_type == "gpt2",  # its Conv1D holds the transposed matrix
+        fan_in_fan_out=is_transposed(model.config),
     )
     head = parameters_outside(model)
     inject_adapter_in_model(config, model, NAME)
@@ -102,7 +102,7 @@ def without_adapters(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
     return {name.replace(".base_layer.", "."): tensor for name, tensor in weights.items() if ".lora_" not in name}
 
 
-def save(model: PreTrainedModel, folder: Path) -> None:
+def save_adapters(model: PreTrainedModel, folder: Path) -> None:
     """Write the adapters of a model as peft does, into the folder of the model itself; `from_pretrained` finds them."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file

@@ -1,37 +1,33 @@
-"""Refuse model folders whose files, config or tensors are not those of a model that can work here."""
+"""Raise if the files, config or tensors of a model folder are not those of a model that can work here."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sentiment.backbones.families import FAMILY_NAMES
 from sentiment.pipeline.artifacts import read_json_object
-from sentiment.pipeline.errors import InputError, plain_name
+from sentiment.pipeline.errors import InputError, first_few, plain_name
+from sentiment.tokens.tokenizer import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-from sentiment.pipeline.errors import first_few
-from sentiment.tokens.tokenizer import load_config
 
 _BUFFERS = (  # not learnt but computed by every model; older versions of transformers wrote them into files
     ".attn.bias", ".masked_bias", ".position_ids", ".token_type_ids", ".inv_freq",
 )  # fmt: skip
-
-
 _FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors names its types
-
-
 _SUPPORTED = (
-    "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as gpt2, "
-    "distilbert, bert, roberta, llama"
+    "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as "
+    + ", ".join(FAMILY_NAMES)
 )
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is no Hugging Face model with safetensors.
+    """Raise if a folder is no Hugging Face model with safetensors.
 
     Raises:
         InputError: says which file is missing, or that the weights are pickled.
@@ -52,7 +48,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_shards(folder: Path) -> None:
-    """Refuse a model folder whose weights are said to lie outside it: transformers would read them without a word.
+    """Raise if an index says that weights lie outside the folder: transformers would read them without a word.
 
     Raises:
         InputError: names the file, and what it says.
@@ -66,11 +62,11 @@ def check_shards(folder: Path) -> None:
 
 
 def check_config(folder: Path, stored: Mapping[str, str]) -> None:
-    """Refuse a model that cannot work here, or that its weights cannot fill, before it takes memory and time to build.
+    """Raise if a model cannot work here, or its weights cannot fill it, before it takes memory and time to build.
 
     Args:
         folder: a Hugging Face folder.
-        stored: tensor name to type of number, from `tensor_files.stored_types`.
+        stored: tensor name to type of number, from `sentiment.checkpoints.tensors.stored_types`.
 
     Raises:
         InputError: says which key of config.json, or which tensors.
@@ -89,11 +85,7 @@ def check_config(folder: Path, stored: Mapping[str, str]) -> None:
 
 
 def _check_family(config: PreTrainedConfig, where: str) -> None:
-    """Refuse a family that the stages cannot read, ask or limit.
-
-    Raises:
-        InputError: names the family and those that are supported.
-    """
+    """Raise if the stages cannot read, score or limit a family."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSIFIERS
 
     positions = getattr(config, "max_position_embeddings", None)
@@ -109,7 +101,7 @@ def _check_family(config: PreTrainedConfig, where: str) -> None:
 
 
 def misshapen(info: Mapping[str, Any]) -> dict[str, str]:
-    """Say of each tensor that does not fit which shape it has and which the model needs."""
+    """Return, for each tensor that does not fit, the shape it has and the one that the model needs."""
     return {
         name: f"found {list(found)}, config.json asks for {list(needed)}"
         for name, found, needed in info["mismatched_keys"]
@@ -122,7 +114,7 @@ def listed(problems: Mapping[str, str]) -> str:
 
 
 def refuse_lost(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a folder whose tensors are not those of the backbone; transformers would fill in random numbers.
+    """Raise if the tensors are not those of the backbone; transformers would fill in random numbers.
 
     What stands outside the backbone is a head's affair, and so is a pooler, which some checkpoints of BERT lack.
 
@@ -153,7 +145,7 @@ def refuse_lost(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -
 
 
 def check_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Refuse a tokenizer with more tokens than the model has embeddings.
+    """Raise if a tokenizer has more tokens than the model has embeddings.
 
     Raises:
         InputError: says both numbers.
@@ -168,7 +160,7 @@ def check_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, fol
 
 
 def check_numbers(weights: Mapping[str, torch.Tensor], folder: Path) -> None:
-    """Refuse weights that are no numbers, or whose squares exceed what fp32 can hold, as a first step would.
+    """Raise if weights are no numbers, or their squares exceed what fp32 can hold, as a first step would.
 
     Raises:
         InputError: names the tensors.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from sentiment.backbones.families import is_embedding
 from sentiment.pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
-
-EMBEDDINGS = ("embed", "wte", "wpe")  # parts of the names that the families give their embeddings
 
 
 def freeze(model: PreTrainedModel, blocks: int | str) -> None:
@@ -33,15 +32,14 @@ def freeze(model: PreTrainedModel, blocks: int | str) -> None:
             f"params.yaml: train.frozen_blocks: found {blocks}, must be at most {count}, the model's blocks"
         )
     for name in names:
-        embedding = any(part in name for part in EMBEDDINGS)
-        if blocks == "all" or embedding or 0 <= block_number(name) < int(blocks):
+        if blocks == "all" or is_embedding(name) or 0 <= block_number(name) < int(blocks):
             model.get_parameter(name).requires_grad = False
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError("params.yaml: train.frozen_blocks: all leaves nothing to learn; freeze fewer blocks")
 
 
 def blocks_of(model: PreTrainedModel) -> torch.nn.ModuleList:
-    """Give the blocks of the backbone, from the lowest on."""
+    """Return the blocks of the backbone, from the lowest on."""
     import torch
 
     return next(module for module in model.base_model.modules() if isinstance(module, torch.nn.ModuleList))
@@ -67,18 +65,18 @@ def parameters_outside(model: PreTrainedModel) -> list[str]:
 
 
 def height(model: PreTrainedModel, name: str) -> int:
-    """Say how far below the top a parameter stands: 0 outside the blocks and above them, 1 in the highest block.
+    """Return how far below the top a parameter stands: 0 outside the blocks and above them, 1 in the highest block.
 
     The embeddings stand below the lowest block.
     """
     blocks = count_blocks(model)
-    if any(part in name for part in EMBEDDINGS):
+    if is_embedding(name):
         return blocks + 1
     number = block_number(name)
     return blocks - number if number >= 0 else 0
 
 
 def block_number(name: str) -> int:
-    """Give the number of the block that a parameter belongs to; -1 outside the blocks."""
+    """Return the number of the block that a parameter belongs to; -1 outside the blocks."""
     found = re.search(r"\.(\d+)\.", name)
     return int(found.group(1)) if found else -1

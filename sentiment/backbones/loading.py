@@ -1,30 +1,23 @@
-"""The only place where the model families differ: loading, padding, limits, dropout."""
+"""Load a model folder as a classifier or a language model, and select the weights that it really holds."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.pipeline.errors import InputError
+from sentiment.backbones.checks import check_numbers, check_shards, check_tokens, listed, misshapen, refuse_lost
+from sentiment.backbones.families import dropout_settings
+from sentiment.backbones.layers import parameters_outside
+from sentiment.pipeline.errors import InputError, in_one_line
 from sentiment.pipeline.labels import LABELS, MANIFEST
 from sentiment.pipeline.progress import say
+from sentiment.tokens.tokenizer import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import torch
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
-from sentiment.backbones.checks import check_numbers, check_shards, check_tokens, listed, misshapen, refuse_lost
-from sentiment.backbones.layers import parameters_outside
-from sentiment.pipeline.errors import in_one_line
-from sentiment.tokens.tokenizer import load_config
-
-_DROPOUTS = (  # the names that the families' configs give their dropout probabilities
-    "resid_pdrop", "embd_pdrop", "attn_pdrop",  # GPT-2
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa
-    "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT, Llama
-)  # fmt: skip
-
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _LABEL_WORDS = {"0": 0, "negative": 0, "neg": 0, "1": 1, "positive": 1, "pos": 1}  # as in catalog.yaml: x-labels
 
@@ -34,7 +27,7 @@ def load_classifier(
 ) -> PreTrainedModel:
     """Load a backbone with a classification head for the two labels.
 
-    A head that a pretrained folder does not hold is drawn from the seed, so that every stage that asks for it gets the
+    A head that a pretrained folder does not hold is randomly initialised from the seed, so that every stage gets the
     same one. A folder that the stage train wrote must hold its own.
 
     Args:
@@ -50,7 +43,7 @@ def load_classifier(
         InputError: a tensor of the backbone, or of a fine-tuned head, is missing or misshapen.
     """
     model, info = _load(
-        _auto("AutoModelForSequenceClassification"), folder, seed, **_head_settings(folder, tokenizer, dropout)
+        "AutoModelForSequenceClassification", folder, seed, **_head_settings(folder, tokenizer, dropout)
     )
     lacking = dict.fromkeys(info["missing_keys"], "missing") | misshapen(info)
     if lacking and (folder / MANIFEST).is_file():
@@ -77,8 +70,8 @@ def load_language_model(
     Raises:
         InputError: the folder holds no language-model head.
     """
-    kind = _auto("AutoModelForCausalLM" if tokenizer.mask_token_id is None else "AutoModelForMaskedLM")
-    settings = {"pad_token_id": tokenizer.pad_token_id, **_dropouts(load_config(folder), dropout)}
+    kind = "AutoModelForCausalLM" if tokenizer.mask_token_id is None else "AutoModelForMaskedLM"
+    settings = {"pad_token_id": tokenizer.pad_token_id, **dropout_settings(load_config(folder), dropout)}
     model, info = _load(kind, folder, seed=0, **settings)
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
@@ -89,37 +82,18 @@ def load_language_model(
     return model
 
 
-def _dropouts(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
-    """Collect every dropout setting that a config has; none where the config's own are kept."""
-    return {} if dropout is None else {name: dropout for name in _DROPOUTS if hasattr(config, name)}
-
-
-def has_dropout(config: PreTrainedConfig) -> bool:
-    """Say whether anything is dropped in training."""
-    return any(getattr(config, name, None) for name in _DROPOUTS)
-
-
 def _head_settings(folder: Path, tokenizer: PreTrainedTokenizerFast, dropout: float | None) -> dict[str, Any]:
-    """Collect what the config of a classifier says beyond the backbone's own."""
-    config = load_config(folder)
     return {
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: number for number, label in enumerate(LABELS)},
         "pad_token_id": tokenizer.pad_token_id,
         "problem_type": "single_label_classification",
-        **_dropouts(config, dropout),
+        **dropout_settings(load_config(folder), dropout),
     }
 
 
-def _auto(name: str) -> Any:
-    """Import one of transformers' Auto classes."""
-    import transformers
-
-    return getattr(transformers, name)
-
-
-def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """Load a model as one class; what the folder lacks is drawn from the seed.
+def _load(kind: str, folder: Path, seed: int, **settings: Any) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load a model as one of transformers' classes; what the folder lacks is randomly initialised from the seed.
 
     Returns:
         The model, and transformers' account of missing and mismatched tensors.
@@ -128,11 +102,12 @@ def _load(kind: Any, folder: Path, seed: int, **settings: Any) -> tuple[PreTrain
         InputError: transformers cannot load it, or would read files outside the folder.
     """
     import torch
+    import transformers
 
     check_shards(folder)
     torch.manual_seed(seed)
     try:
-        model, info = kind.from_pretrained(
+        model, info = getattr(transformers, kind).from_pretrained(
             folder,
             dtype=torch.float32,
             local_files_only=True,
@@ -167,7 +142,7 @@ def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tupl
     before and after fine-tuning; a language-model head comes through the class that the config names.
 
     Returns:
-        Tensor name to tensor, without tied copies and without any newly drawn head; and the backbone's prefix. A
+        Tensor name to tensor, without tied copies and without any new head; and the backbone's prefix. A
         classification head of two labels is among them, its rows in the order of LABELS.
 
     Raises:
@@ -176,16 +151,15 @@ def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tupl
     import transformers
 
     classifier, info = _load(
-        _auto("AutoModelForSequenceClassification"), folder, seed=0, **_head_settings(folder, tokenizer, None)
+        "AutoModelForSequenceClassification", folder, seed=0, **_head_settings(folder, tokenizer, None)
     )
     check_tokens(classifier, tokenizer, folder)
     weights = _with_ordered_head(_held(classifier, info), classifier, info, folder)
     architecture = (load_config(folder).architectures or [""])[0]
     if architecture.endswith(("LMHeadModel", "ForCausalLM", "ForMaskedLM", "ForPreTraining")):
-        kind = getattr(transformers, architecture, None)
-        if kind is None:
+        if not hasattr(transformers, architecture):
             raise InputError(f"{folder}/config.json: architectures: found {architecture}, which transformers lacks")
-        language_model, language_info = _load(kind, folder, seed=0)
+        language_model, language_info = _load(architecture, folder, seed=0)
         if language_info["mismatched_keys"]:
             raise InputError(f"{folder}: the language-model head does not fit: {listed(misshapen(language_info))}")
         weights = {**_held(language_model, language_info), **weights}
@@ -227,21 +201,16 @@ def _with_ordered_head(
 
 def _held(model: PreTrainedModel, info: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Select the stored weights of a model that its folder held."""
-    drawn = {*info["missing_keys"], *misshapen(info)}
-    return {name: tensor for name, tensor in stored_weights(model).items() if name not in drawn}
+    initialised = {*info["missing_keys"], *misshapen(info)}
+    return {name: tensor for name, tensor in stored_weights(model).items() if name not in initialised}
 
 
-def drawn_head(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
-    """Name the tensors of a classification head that were drawn anew, as they are not among those that a folder held.
-
-    Args:
-        model: from `load_classifier`.
-        held: the tensors of its folder.
-    """
+def new_head(model: PreTrainedModel, held: Iterable[str]) -> list[str]:
+    """Return the names of the randomly initialised tensors of a classifier: those that its folder did not hold."""
     return sorted(stored_weights(model).keys() - set(held))
 
 
 def stored_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Give the tensors that a checkpoint of the model holds: all but the tied copies."""
+    """Return the tensors that a checkpoint of the model holds: all but the tied copies."""
     tied = model.all_tied_weights_keys or {}
     return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if name not in tied}

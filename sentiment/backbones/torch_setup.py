@@ -23,8 +23,8 @@ _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 64 * 2**20}
 def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml: device") -> None:
     """Seed everything and fix what changes the bits of a result.
 
-    fp32 means fp32 on a GPU too: torch leaves TF32, which rounds the factors of a product to 10 bits, off unless asked,
-    and nothing here asks. Who wants speed chooses bf16.
+    fp32 means fp32 on a GPU too: torch leaves TF32, which rounds the factors of a product to 10 bits, off unless
+    told otherwise, and nothing here does. Who wants speed chooses bf16.
 
     Args:
         seed: the seed of params.yaml.
@@ -38,7 +38,7 @@ def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml
     check_device(device, where)
     if device == "cpu":
         keep_freed_pages()
-    quiet: Any = logging  # untyped; a head drawn anew is expected here, and reported at length otherwise
+    quiet: Any = logging  # untyped; a new head is expected here, and reported at length otherwise
     quiet.set_verbosity_error()
     quiet.disable_progress_bar()
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read when cuBLAS starts; without it its sums vary
@@ -65,7 +65,7 @@ def check_device(device: str, where: str) -> None:
 
 
 def check_precision(precision: str, device: str) -> None:
-    """Refuse a precision that the graphics processor cannot compute in; a CPU can, if slowly, without units for it.
+    """Raise if the graphics processor cannot compute in a precision; a CPU can, if slowly, without units for it.
 
     Raises:
         InputError: says what to choose instead.
@@ -77,7 +77,7 @@ def check_precision(precision: str, device: str) -> None:
 
 
 def check_compiler(compiling: bool, device: str) -> None:
-    """Refuse to compile on the CPU where there is no C++ compiler.
+    """Raise if a model is to be compiled on the CPU and there is no C++ compiler.
 
     Raises:
         InputError: says what to do.

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.backbones.layers import EMBEDDINGS, block_number
+from sentiment.backbones.families import is_embedding
+from sentiment.backbones.layers import block_number
 from sentiment.checkpoints.tensors import INDEX
 from sentiment.pipeline.artifacts import read_json, write_json
 
@@ -121,7 +122,7 @@ def block_files(files: Iterable[Path]) -> dict[str, str]:
 def height_of_block(block: str) -> tuple[int, int, str]:
     """Give what sorts blocks from the lowest to the highest: embeddings, numbered blocks, what follows, heads."""
     number = block_number(f"{block}.")
-    if any(part in block for part in EMBEDDINGS):
+    if is_embedding(block):
         return 0, 0, block
     if number >= 0:
         return 1, number, block

@@ -1,17 +1,11 @@
-"""Batches of reviews: packed into one row where the model is known to allow it, padded on the right otherwise."""
+"""Batches of reviews: padded on the right, sent to a device, and with their labels; `packing` has the packed ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-
-from sentiment.engine import dropout, families, onednn, packing, varlen
-from sentiment.tokens import tokenizer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 Batcher = Callable[[Sequence[Sequence[int]]], dict[str, torch.Tensor]]
 States = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -43,33 +37,6 @@ class Padder:
     def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """Pad the rows, as `pad` does."""
         return pad(ids, self.pad_token_id)
-
-
-def prepare(model: PreTrainedModel, device: str) -> Batcher:
-    """Choose how a model reads its batches, and make it ready for them.
-
-    Packed rows save padding, which is most of the time of reviews of unequal length. An Apple GPU has no kernels for
-    them, and a family that is not known here may hide a place where packed reviews would mix.
-
-    Args:
-        model: attention and last block are changed in place; what is saved of it stays as it was. Once packed, it
-            refuses padded batches.
-        device: cpu, cuda or mps.
-
-    Returns:
-        What makes a batch for `Formulation.logits` of token ids.
-    """
-    if device == "mps" or model.config.model_type not in families.PACKABLE:
-        return Padder(model.config.pad_token_id)
-    first = tokenizer.first_position(model.config)
-    families.shorten_last_block(model)
-    if device == "cuda":
-        model.set_attn_implementation(varlen.ATTENTION)
-        return varlen.VarlenPacker(first)
-    model.set_attn_implementation(packing.ATTENTION)
-    onednn.use_onednn(model)
-    dropout.draw_by_fours(model)
-    return packing.Packer(first)
 
 
 def send(batch: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:

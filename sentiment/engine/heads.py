@@ -1,4 +1,4 @@
-"""Two ways to ask a model for the sentiment, under one interface: a classification head, or a label word.
+"""Two formulations of the task, under one interface: a classification head, or a label word.
 
 `head`: a new layer on the backbone answers. `label_words`: the review stands in a prompt, and the language model's own
 head answers, with the word it would put next (causal models) or in place of the mask token (masked ones). Only the
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Head:
-    """Asks a model with a classification head."""
+    """Lets a classification head answer."""
 
     def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the logits of a batch.
 
         Args:
             model: a classifier.
-            batch: from what `batching.prepare` gave for the model: packed where it has lengths, padded otherwise.
+            batch: from what `packed` gave for the model: packed where it has lengths, padded otherwise.
 
         Returns:
             [reviews, labels].
@@ -41,69 +41,90 @@ class Head:
         if "lengths" not in batch:
             logits: torch.Tensor = model(**batch).logits
             return logits
-        return families.head_logits(model, packing.hidden_at(model, batch, self.places(model, batch)))
+        return _family(model).classify(model, self.states(model, batch))
 
-    def places(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Say which token of each review of a packed batch the head reads, int64 [reviews]."""
-        if not families.head_reads_last(model):
-            return packing.starts(batch["lengths"])
+    def states(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Run the backbone on a packed batch; what the head reads of each review, [reviews, width].
+
+        With `features` [reviews, width] in the batch, these are it, and nothing is run.
+        """
+        if "features" in batch:
+            return batch["features"]
+        pooling = _family(model).pooling(model.config)
+        if pooling == "mean":
+            return packing.mean_of(model, batch)
+        if pooling == "first":
+            return packing.hidden_at(model, batch, packing.starts(batch["lengths"]))
         real = batch["input_ids"] != model.config.pad_token_id  # the last that is no pad token, as in the padded model
-        return packing.places_of_highest((batch["position_ids"] + 1) * real, batch["lengths"])
+        last = packing.positions_of_highest((batch["position_ids"] + 1) * real, batch["lengths"])
+        return packing.hidden_at(model, batch, last)
 
 
 @dataclass(frozen=True)
 class LabelWords:
-    """Asks a language model.
+    """Lets a language model answer with a word.
 
     Attributes:
         words: token ids of each label's words.
-        mask_token_id: the token whose place is asked about; None asks for the token after the last.
+        mask_token_id: the token in whose place the word stands; None for the position after the last token.
     """
 
     words: tuple[tuple[int, ...], ...]
     mask_token_id: int | None
 
     def apart(self) -> LabelWords:
-        """Ask for the same words, each as a label of its own: logits [reviews, words]."""
+        """Return the same words, each as a label of its own: logits [reviews, words]."""
         return LabelWords(tuple((word,) for group in self.words for word in group), self.mask_token_id)
 
     def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Compute the logits of a batch, as `Head.logits` does."""
-        if "lengths" in batch:
-            asked = packing.hidden_at(model, batch, self.places(model, batch))
-        else:
-            asked = self._padded(model, batch)
+        """Compute the logits of a batch, as `Head.logits` does.
+
+        Of a family whose head is not known here, the whole language model computes the logits of all tokens: right,
+        and slower, and it takes 4 bytes for each token of the batch and word of the vocabulary.
+        """
         ids = torch.tensor([token for group in self.words for token in group])
-        ids = ids.to(asked.device, non_blocking=asked.is_cuda)
-        logits = torch.split(families.word_logits(model, asked, ids), [len(group) for group in self.words], 1)
-        return torch.stack([group.logsumexp(1) for group in logits], 1)
-
-    def places(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Say which token of each review of a packed batch is asked about, int64 [reviews]."""
-        values = batch["position_ids"] if self.mask_token_id is None else batch["input_ids"] == self.mask_token_id
-        return packing.places_of_highest(values.int(), batch["lengths"])
-
-    def _padded(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Run the backbone on a padded batch; its output at the places asked about, [reviews, width]."""
-        hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
-        if self.mask_token_id is None:
-            places = batch["attention_mask"].sum(1) - 1
+        ids = ids.to(batch["input_ids"].device, non_blocking=batch["input_ids"].is_cuda)
+        if "lengths" in batch:
+            logits = families.word_logits(model, self.states(model, batch), ids)
+        elif model.config.model_type in families.FAMILIES:
+            hidden = model.base_model(**batch).last_hidden_state
+            logits = families.word_logits(model, self._select(hidden, batch), ids)
         else:
-            places = (batch["input_ids"] == self.mask_token_id).int().argmax(1)
-        return hidden[torch.arange(hidden.shape[0], device=hidden.device), places]  # len() would fix it in an export
+            logits = self._select(model(**batch).logits, batch)[:, ids]
+        parts = torch.split(logits, [len(group) for group in self.words], 1)
+        return torch.stack([part.logsumexp(1) for part in parts], 1)
+
+    def states(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Run the backbone on a packed batch; its output at the position scored, as `Head.states` does."""
+        if "features" in batch:
+            return batch["features"]
+        values = batch["position_ids"] if self.mask_token_id is None else batch["input_ids"] == self.mask_token_id
+        return packing.hidden_at(model, batch, packing.positions_of_highest(values.int(), batch["lengths"]))
+
+    def _select(self, states: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Select states [reviews, longest, width] of a padded batch at the position scored, [reviews, width]."""
+        if self.mask_token_id is None:
+            positions = batch["attention_mask"].sum(1) - 1
+        else:
+            positions = (batch["input_ids"] == self.mask_token_id).int().argmax(1)
+        return states[torch.arange(states.shape[0], device=states.device), positions]  # len() would fix it in an export
 
 
 @dataclass(frozen=True)
 class Features:
-    """Asks for no sentiment at all: gives what the backbone makes of a review, for a probe to read."""
+    """Gives what the backbone makes of a review, for a probe to read."""
 
     def logits(self, model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Compute the mean of the backbone's output over the tokens of each review, [reviews, width]."""
-        hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
         if "lengths" in batch:
-            return torch.stack([part.mean(0) for part in torch.split(hidden[0], batch["lengths"].tolist())])
+            return packing.mean_of(model, batch)
+        hidden: torch.Tensor = model.base_model(**batch).last_hidden_state
         mask = batch["attention_mask"][:, :, None].to(hidden)
         return (hidden * mask).sum(1) / mask.sum(1)
+
+
+def _family(model: PreTrainedModel) -> families.FamilyComputations:
+    return families.FAMILIES[model.config.model_type]
 
 
 Formulation = Head | LabelWords
@@ -118,11 +139,11 @@ def load(
         folder: a Hugging Face folder.
         tokenizer: its tokenizer.
         manifest: its formulation, and for label words prompt and label_words.
-        seed: draws a head that the folder lacks.
+        seed: of a head that the folder lacks and that is randomly initialised.
         dropout: every dropout probability of the backbone; None keeps the config's.
 
     Raises:
-        InputError: label words are asked for and cannot be had.
+        InputError: label words are the formulation, and the model or its tokenizer cannot have them.
     """
     formulation: Formulation = Head()
     if manifest.has_head:

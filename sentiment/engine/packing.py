@@ -1,7 +1,7 @@
 """Batches without padding: all reviews of a batch stand one after another in a single row of tokens.
 
 Every layer of a transformer but attention looks at one token alone, so such a row costs what its real tokens cost.
-On the CPU attention, registered with transformers under the name ATTENTION, is computed for each review by itself:
+On the CPU attention, registered with transformers under the name PACKED, is computed for each review by itself:
 transformers hands the reviews' lengths down to it, and the models stay transformers' own; `sentiment.engine.varlen`
 has that of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://arxiv.org/abs/2107.02027.
 """
@@ -9,7 +9,7 @@ has that of a GPU. Same idea, for one long sequence: Krell et al. 2021, https://
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -20,7 +20,7 @@ from sentiment.engine import dropout as dropping
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-ATTENTION = "packed"  # as config._attn_implementation; transformers writes that into no file
+PACKED = "packed"  # as config._attn_implementation; transformers writes that into no file
 
 
 class Packer:
@@ -47,7 +47,7 @@ class Packer:
         }
 
 
-def attend(
+def attend_packed(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -58,6 +58,7 @@ def attend(
     is_causal: bool | None = None,
     *,
     lengths: torch.Tensor,
+    sliding_window: int | None = None,
     **unused: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend within each review of a packed row; called by transformers' attention layers.
@@ -72,6 +73,7 @@ def attend(
         scaling: factor of the products of query and key.
         is_causal: overrules the layer.
         lengths: tokens of each review, int64 [reviews]; a call without packing fails here, as it should.
+        sliding_window: a token looks at those less than so far away; None: at all.
         unused: whatever else transformers hands down.
 
     Returns:
@@ -80,27 +82,31 @@ def attend(
     sizes = lengths.tolist()
     causal = bool(module.is_causal) if is_causal is None else is_causal
     if 0 < dropout < 1 and query.dtype == torch.float32:
-        return dropping.attend(query, key, value, sizes, causal, scaling, dropout), None
+        return dropping.attend_with_dropout(query, key, value, sizes, causal, scaling, dropout, sliding_window), None
     grouped = query.shape[1] != key.shape[1]
-    attended = [
-        functional.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=causal, scale=scaling, enable_gqa=grouped
-        ).transpose(1, 2)
-        for q, k, v in zip(*(torch.split(states, sizes, dim=2) for states in (query, key, value)), strict=True)
-    ]
-    return torch.cat(attended, dim=1), None
+
+    def attended(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        length = q.shape[2]
+        beyond = sliding_window is not None and length > sliding_window
+        mask = dropping.near(length, cast("int", sliding_window), causal, q.device) if beyond else None
+        return functional.scaled_dot_product_attention(
+            q, k, v, mask, dropout, is_causal=causal and not beyond, scale=scaling, enable_gqa=grouped
+        ).transpose(1, 2)  # [1, tokens of a review, heads, head width]
+
+    parts = zip(*(torch.split(states, sizes, dim=2) for states in (query, key, value)), strict=True)
+    return torch.cat([attended(*part) for part in parts], dim=1), None
 
 
 _opaque: Any = torch.compiler.disable  # compiled, the loop over lengths would be compiled anew for every batch
-AttentionInterface.register(ATTENTION, _opaque(attend))
+AttentionInterface.register(PACKED, _opaque(attend_packed))
 
 
 def starts(lengths: torch.Tensor) -> torch.Tensor:
-    """Give the place of each review's first token in the row, int64 [reviews]."""
+    """Return the position of each review's first token in the row, int64 [reviews]."""
     return lengths.cumsum(0) - lengths
 
 
-def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+def positions_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Find the first of the highest values within each review.
 
     Args:
@@ -108,7 +114,7 @@ def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tens
         lengths: tokens of each review, [reviews].
 
     Returns:
-        Places in the row, int64 [reviews].
+        Positions in the row, int64 [reviews].
     """
     tokens = values.shape[1]
     review = torch.repeat_interleave(lengths, output_size=tokens)  # of each token; told the size, it asks no GPU
@@ -117,20 +123,29 @@ def places_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tens
     return tokens - 1 - highest % tokens
 
 
-def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], places: torch.Tensor) -> torch.Tensor:
-    """Run a backbone over a packed batch and select its output at one place of each review.
+def hidden_at(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], positions: torch.Tensor) -> torch.Tensor:
+    """Run a backbone over a packed batch and select its output at one position of each review.
 
     Args:
-        model: a model that `batching.prepare` has made ready.
-        batch: from `Packer`; with `features` [reviews, width] in it, these are the output, and nothing is run.
-        places: in the row, int64 [reviews].
+        model: one that is in the context `packed`.
+        batch: from `Packer`.
+        positions: in the row, int64 [reviews].
 
     Returns:
         [reviews, width].
     """
-    if "features" in batch:
-        return batch["features"]
+    # hidden[0] would copy zeros in the backward pass
+    return backbone_output(model, batch, positions=positions).squeeze(0).index_select(0, positions)
+
+
+def mean_of(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Run a backbone over a packed batch; the mean of its output over the tokens of each review, [reviews, width]."""
+    hidden = backbone_output(model, batch)
+    return torch.stack([part.mean(0) for part in torch.split(hidden[0], batch["lengths"].tolist())])
+
+
+def backbone_output(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], **settings: Any) -> torch.Tensor:
+    """Run a backbone over a packed batch, [1, tokens, width]."""
     mask = torch.ones_like(batch["input_ids"])  # read by nobody; without one a GPU is asked whether there is padding
-    output = model.base_model(**batch, attention_mask=mask, places=places, use_cache=False)
-    hidden: torch.Tensor = output.last_hidden_state
-    return hidden.squeeze(0).index_select(0, places)  # hidden[0] would copy zeros in the backward pass
+    output = model.base_model(**batch, **settings, attention_mask=mask, use_cache=False)
+    return cast("torch.Tensor", output.last_hidden_state)

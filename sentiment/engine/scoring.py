@@ -1,4 +1,4 @@
-"""Score many reviews: batches of near-equal length and bounded size, results in the order asked for."""
+"""Score many reviews: batches of near-equal length and bounded size, results in the order of the reviews."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sentiment.engine.batches import prepare, send
+from sentiment.engine.batches import Batcher, send
+from sentiment.engine.packed import packed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 TOKENS_PER_BATCH = 8192  # activations of GPT-2's width, 768, then need a quarter of a GB when packed; more is no faster
 
 
-def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Part rows into batches, the longest rows first.
 
     Args:
@@ -49,25 +50,53 @@ def score(
     Only the two logits of each review are kept, and a batch is bounded in tokens, so that memory is flat.
 
     Args:
-        model: a model whose config names the pad token.
-        formulation: how the model is asked.
+        model: a model whose config names the pad token; afterwards it is what it was, but for the device it is on.
+        formulation: how its logits are computed.
         ids: token ids of each review.
         batch_size: the most reviews scored at once.
         device: cpu, cuda or mps.
 
     Returns:
         What the formulation gives for each review, float64 [reviews, labels], in the order of `ids`.
+
+    Raises:
+        RuntimeError: the model is packed already, as while it is trained: `score_batches` scores it then.
     """
     model.to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
+    with packed(model, device) as make_batch:
+        return score_batches(model, formulation, make_batch, ids, batch_size, device)
+
+
+def score_batches(
+    model: PreTrainedModel,
+    formulation: Formulation | Features,
+    make_batch: Batcher,
+    ids: Sequence[Sequence[int]],
+    batch_size: int,
+    device: str,
+) -> np.ndarray:
+    """Compute the logits of every review, as `score` does, with a model that is in the context `packed` already.
+
+    Args:
+        model: the model.
+        formulation: how its logits are computed.
+        make_batch: what that context gave.
+        ids: token ids of each review.
+        batch_size: the most reviews scored at once.
+        device: the one that the model is on.
+    """
+    trained = model.training
     model.train(mode=False)
-    make_batch = prepare(model, device)
     order: list[int] = []
     outputs = []
-    with torch.inference_mode():
-        for chosen in batches([len(row) for row in ids], batch_size):
-            batch = make_batch([ids[i] for i in chosen])
-            order += chosen
-            outputs.append(formulation.logits(model, send(batch, device)).float())
+    try:
+        with torch.inference_mode():
+            for chosen in batches_by_length([len(row) for row in ids], batch_size):
+                batch = make_batch([ids[i] for i in chosen])
+                order += chosen
+                outputs.append(formulation.logits(model, send(batch, device)).float())
+    finally:
+        model.train(trained)
     scores = torch.cat(outputs).cpu().numpy().astype(np.float64)  # fetched once: a GPU is not waited for in between
     scores[order] = scores.copy()
     return scores

@@ -21,9 +21,10 @@ from torch.nn import functional
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface
 
+from sentiment.engine.dropout import near
 from sentiment.engine.packing import Packer
 
-ATTENTION = "varlen"  # as config._attn_implementation; transformers writes that into no file
+VARLEN = "varlen"  # as config._attn_implementation; transformers writes that into no file
 KERNEL_TYPES = (torch.bfloat16, torch.float16)  # what FlashAttention-2 computes in
 KERNEL_WIDTHS = range(8, 257, 8)  # and how wide its heads may be
 
@@ -38,9 +39,9 @@ class VarlenPacker(Packer):
             ids: token ids of each review, none of them empty; in any order.
 
         Returns:
-            What `Packer` gives, and three that say where the reviews stand: offsets, int32 [reviews + 1], the place
-            of each one's first token, and the row's end; real, bool [reviews, longest], which places of a padded batch
-            hold a token; slots, int64 [tokens], the places that do, of all places counted through.
+            What `Packer` gives, and three that say where the reviews stand: offsets, int32 [reviews + 1], the position
+            of each one's first token, and the row's end; real, bool [reviews, longest], which positions of a padded
+            batch hold a token; slots, int64 [tokens], the positions that do, counted through all rows.
         """
         batch = super().__call__(ids)
         lengths = batch["lengths"]
@@ -49,7 +50,7 @@ class VarlenPacker(Packer):
         return {**batch, "offsets": offsets, "real": real, "slots": real.flatten().nonzero()[:, 0]}
 
 
-def attend(
+def attend_varlen(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -62,6 +63,7 @@ def attend(
     offsets: torch.Tensor,
     real: torch.Tensor,
     slots: torch.Tensor,
+    sliding_window: int | None = None,
     **unused: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend within each review of a packed row; called by transformers' attention layers.
@@ -78,6 +80,7 @@ def attend(
         offsets: from `VarlenPacker`.
         real: likewise.
         slots: likewise.
+        sliding_window: a token looks at those less than so far away; None: at all.
         unused: whatever else transformers hands down.
 
     Returns:
@@ -87,20 +90,25 @@ def attend(
     grouped = query.shape[1] != key.shape[1]
     q, k, v = (states[0].transpose(0, 1).to(value.dtype) for states in (query, key, value))
     if value.dtype in KERNEL_TYPES and dropout == 0 and value.shape[-1] in KERNEL_WIDTHS:
-        longest, window = real.shape[1], (-1, 0) if causal else (-1, -1)  # the window says causal or not
+        longest, reach = real.shape[1], -1 if sliding_window is None else sliding_window - 1
+        window = (reach, 0 if causal else reach)  # to the left and to the right; -1 is no limit
         groups: dict[str, Any] = {"enable_gqa": True} if grouped else {}  # earlier versions of torch do not know it
         attended: Any = varlen_attn(
             q, k, v, offsets, offsets, longest, longest, scale=scaling, window_size=window, **groups
         )
         return attended[None], None
+    mask = None if causal else real[:, None, None]  # what is causal never sees padding on its right
+    if sliding_window is not None and sliding_window < real.shape[1]:
+        mask = near(real.shape[1], sliding_window, causal, real.device) & real[:, None, None]
+        mask = mask | ~real[:, None, :, None]  # padding that looks at nothing would make every gradient NaN
     q, k, v = (_pad(states, real, slots) for states in (q, k, v))
     padded = functional.scaled_dot_product_attention(
         q,
         k,
         v,
-        attn_mask=None if causal else real[:, None, None],  # what is causal never sees padding on its right
+        attn_mask=mask,
         dropout_p=dropout,
-        is_causal=causal,
+        is_causal=mask is None,
         scale=scaling,
         enable_gqa=grouped,
     )
@@ -109,8 +117,8 @@ def attend(
 
 def _pad(states: torch.Tensor, real: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
     """Pad a row with zeros, from [tokens, heads, head width] to [reviews, heads, longest, head width]."""
-    places = states.new_zeros(real.numel(), *states.shape[1:]).index_copy(0, slots, states)
-    return places.view(*real.shape, *states.shape[1:]).transpose(1, 2)
+    padded = states.new_zeros(real.numel(), *states.shape[1:]).index_copy(0, slots, states)
+    return padded.view(*real.shape, *states.shape[1:]).transpose(1, 2)
 
 
-AttentionInterface.register(ATTENTION, attend)
+AttentionInterface.register(VARLEN, attend_varlen)

@@ -20,6 +20,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from sentiment.engine.heads import Formulation, LabelWords
+from sentiment.engine.packed import attention
 from sentiment.pipeline.errors import InputError
 from sentiment.tokens import tokenizer
 
@@ -60,7 +61,7 @@ def write_fp32(model: PreTrainedModel, formulation: Formulation, path: Path) -> 
     """Write a model as an ONNX file; equal models give equal bytes.
 
     Args:
-        model: from `sentiment.engine.heads.load`, on the CPU, not yet used: scoring prepares it for packed batches.
+        model: from `sentiment.engine.heads.load`, on the CPU.
         formulation: a head, or label words.
         path: where to.
 
@@ -70,7 +71,8 @@ def write_fp32(model: PreTrainedModel, formulation: Formulation, path: Path) -> 
     size = 4 * model.num_parameters()
     if size >= FILE_LIMIT:
         raise InputError(f"the model's fp32 weights take {size / 1e9:.1f} GB; one ONNX file holds less than 2.1 GB")
-    with quiet(), _plain_attention(model), _few_words(model, formulation) as reduced:
+    # eager: attention as products and a softmax, which every runtime has
+    with quiet(), attention(model, "eager"), _few_words(model, formulation) as reduced:
         shapes = _any_shape(tokenizer.max_positions(model.config))
         program = torch.export.export(Graph(model, reduced).eval(), _example(), dynamic_shapes=shapes, strict=False)
         exported: Any = torch.onnx.export(
@@ -114,17 +116,6 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-@contextmanager
-def _plain_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Let attention be products and a softmax, which every runtime has."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(before)
 
 
 @contextmanager

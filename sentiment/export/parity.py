@@ -22,7 +22,7 @@ import onnxruntime
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine.batches import pad
 from sentiment.engine.probability import probabilities
-from sentiment.engine.scoring import batches, score
+from sentiment.engine.scoring import batches_by_length, score
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.tokens.encoding import Ids
 
@@ -51,7 +51,7 @@ def open_onnx(path: Path, threads: int) -> Scorer:
 
     def scores(ids: Ids, batch_size: int) -> np.ndarray:
         logits = np.empty((len(ids), len(LABELS)))
-        for chosen in batches([len(row) for row in ids], batch_size):
+        for chosen in batches_by_length([len(row) for row in ids], batch_size):
             batch = pad([ids[i] for i in chosen], 0)  # any id pads: the graph goes by the mask
             [logits[chosen]] = session.run(None, {name: tensor.numpy() for name, tensor in batch.items()})
         return logits

@@ -1,17 +1,21 @@
-"""What every training run shares: the Trainer's arguments, and progress as plain lines."""
+"""What every training run shares: the Trainer's arguments, the count of its steps, and progress as plain lines."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from sentiment.backbones.layers import height
 from sentiment.pipeline.progress import say
+
+if TYPE_CHECKING:
+    from sentiment.pipeline.params import TrainParams
 
 LOGS_PER_RUN = 20
 
@@ -40,6 +44,21 @@ def training_arguments(device: str, seed: int, total_steps: int, folder: Path, *
         logging_nan_inf_filter=False,  # it would wait for every step's loss, and hide a loss that is no number
         **settings,
     )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A run's optimizer steps: of one epoch, and of all."""
+
+    per_epoch: int
+    total: int
+
+
+def count_steps(rows: int, params: TrainParams) -> Steps:
+    """Count the optimizer steps; the last ones of an epoch may hold fewer reviews."""
+    batches = math.ceil(rows / params.batch_size)
+    per_epoch = math.ceil(batches / params.gradient_accumulation_steps)
+    return Steps(per_epoch, per_epoch * params.epochs)
 
 
 def warmup_steps(fraction: float, total_steps: int) -> int:
@@ -76,7 +95,7 @@ def parameter_groups(
 
 
 class ProgressLines(TrainerCallback):
-    """Says a line of progress whenever the Trainer logs; in place of its bars, which fill a log file."""
+    """Reports a line of progress whenever the Trainer logs; in place of its bars, which fill a log file."""
 
     def __init__(self) -> None:
         """Start the clock."""
@@ -90,7 +109,7 @@ class ProgressLines(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Say step, loss, and the time that is left."""
+        """Report step, loss, and the time that is left."""
         logs = logs or {}
         if "loss" in logs:
             left = (time.perf_counter() - self.start) * (state.max_steps / state.global_step - 1)

@@ -26,30 +26,30 @@ if TYPE_CHECKING:
 
 
 class CompactEmbedding(Embedding):
-    """Finds the rows of tokens, asked for by the ids of the whole vocabulary, in a matrix of the occurring ones.
+    """Finds the rows of tokens, by the ids of the whole vocabulary, in a matrix of the occurring ones.
 
     A token that has no row is refused with torch's IndexError.
     """
 
-    places: torch.Tensor
+    row_of: torch.Tensor
 
-    def __init__(self, weight: Parameter, places: torch.Tensor, padding_token: int | None) -> None:
+    def __init__(self, weight: Parameter, row_of: torch.Tensor, padding_token: int | None) -> None:
         """Take the matrix as it is.
 
         Args:
             weight: [occurring tokens, width].
-            places: the row of each token of the vocabulary, -1 for none, int64 [vocabulary].
+            row_of: the row of each token of the vocabulary, -1 for none, int64 [vocabulary].
             padding_token: the token whose row takes no gradient, by its id in the vocabulary.
         """
         rows, width = weight.shape
-        padding_row = None if padding_token is None else int(places[padding_token])
-        super().__init__(rows, width, padding_idx=padding_row, _weight=weight.data)  # _weight: none is drawn
+        padding_row = None if padding_token is None else int(row_of[padding_token])
+        super().__init__(rows, width, padding_idx=padding_row, _weight=weight.data)  # _weight: initialises none
         self.weight = weight
-        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("row_of", row_of, persistent=False)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002  # torch's name for it
-        """Give the rows of token ids, [..., width]."""
-        return super().forward(self.places[input])
+        """Return the rows of token ids, [..., width]."""
+        return super().forward(self.row_of[input])
 
 
 @contextmanager
@@ -57,33 +57,34 @@ def compact_vocabulary(model: PreTrainedModel, formulation: Formulation, *splits
     """Leave the rows of tokens that never occur out of a model, as long as the context lasts.
 
     Inputs keep the ids of the vocabulary. Checkpoints written meanwhile hold the occurring rows alone, and can be
-    read back meanwhile. Where the embeddings are frozen nothing would be gained and nothing is done.
+    read back meanwhile. Where the embeddings are frozen nothing would be gained and nothing is done, nor where their
+    class is the family's own, which may compute more, as Gemma's scales the rows.
 
     Args:
         model: changed in place; whole again, with the trained rows, when the context ends.
-        formulation: how it is asked.
+        formulation: how its logits are computed.
         splits: everything that the model will read: rows with input_ids.
 
     Yields:
-        The formulation to ask the compact model with.
+        The formulation of the compact model.
     """
     matrices = _matrices(model)
-    if not any(matrix.requires_grad for matrix in matrices):
+    embedding = cast("Embedding", model.get_input_embeddings())
+    if type(embedding) is not Embedding or not any(matrix.requires_grad for matrix in matrices):
         yield formulation
         return
-    embedding = cast("Embedding", model.get_input_embeddings())
     words = formulation.words if isinstance(formulation, LabelWords) else ()
     special = {model.config.pad_token_id, embedding.padding_idx, *(token for group in words for token in group)}
     tokens = torch.tensor(sorted(_occurring(splits) | special - {None}))
-    places = torch.full((embedding.num_embeddings,), -1)
-    places[tokens] = torch.arange(len(tokens))
+    row_of = torch.full((embedding.num_embeddings,), -1)
+    row_of[tokens] = torch.arange(len(tokens))
     if isinstance(formulation, LabelWords):
-        rows = tuple(tuple(int(places[token]) for token in group) for group in words)
+        rows = tuple(tuple(int(row_of[token]) for token in group) for group in words)
         formulation = dataclasses.replace(formulation, words=rows)
 
     compact = [Parameter(matrix.detach()[tokens], matrix.requires_grad) for matrix in matrices]
     _exchange(model, matrices, compact)
-    model.set_input_embeddings(CompactEmbedding(compact[0], places, embedding.padding_idx))
+    model.set_input_embeddings(CompactEmbedding(compact[0], row_of, embedding.padding_idx))
     try:
         yield formulation
     finally:
@@ -103,7 +104,7 @@ def _matrices(model: PreTrainedModel) -> list[Parameter]:
 
 
 def _exchange(model: PreTrainedModel, old: list[Parameter], new: list[Parameter]) -> None:
-    """Put parameters in the places of others, wherever these stand: tied ones stand in several."""
+    """Put parameters in the stead of others, in every module that holds them: tied ones are held by several."""
     by_old = {id(parameter): replacement for parameter, replacement in zip(old, new, strict=True)}
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False, remove_duplicate=False)):

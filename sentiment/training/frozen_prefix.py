@@ -21,20 +21,21 @@ import numpy as np
 import torch
 from datasets import concatenate_datasets
 
-from sentiment.backbones import layers, loading
-from sentiment.engine import packing
-from sentiment.engine.scoring import batches
+from sentiment.backbones import families, layers
+from sentiment.engine.packed import replaced
+from sentiment.engine.scoring import batches_by_length
 from sentiment.pipeline.progress import say, timed
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel
 
+    from sentiment.engine.families import Forwards
     from sentiment.engine.heads import Formulation
     from sentiment.engine.packing import Packer
 
-BATCH_SIZE = 32  # reviews; the file's numbers depend on it in their last bits, so it is no choice
-PLACE = "place_in_prefix"  # the column that says where the states of a review begin
+PREFIX_BATCH_SIZE = 32  # reviews; the file's numbers depend on it in their last bits, so it is no choice
+START = "start_in_prefix"  # the column that says where the states of a review begin
 _BYTES = 4  # of a number in fp32
 
 
@@ -54,76 +55,79 @@ class Prefix:
         """Read the states of a batch.
 
         Args:
-            rows: dataset rows with input_ids and PLACE.
+            rows: dataset rows with input_ids and START.
 
         Returns:
             What a packed batch holds beside its ids: `resumed` [1, tokens, width], or `features` [reviews, width].
         """
-        places = [(row[PLACE], len(row["input_ids"]) if self.of_tokens else 1) for row in rows]
-        states = torch.from_numpy(np.concatenate([self.states[start : start + count] for start, count in places]))
+        spans = [(row[START], len(row["input_ids"]) if self.of_tokens else 1) for row in rows]
+        states = torch.from_numpy(np.concatenate([self.states[start : start + count] for start, count in spans]))
         return {"resumed": states[None]} if self.of_tokens else {"features": states}
 
 
 def first_to_learn(model: PreTrainedModel) -> int | None:
-    """Say where learning begins.
+    """Return the number of the block where learning begins.
 
-    Returns:
-        The number of the block, the last one where only what follows the blocks learns; None where nothing of the
-        backbone does.
+    The last one where only what follows the blocks learns; None where nothing of the backbone does.
     """
     prefix = f"{model.base_model_prefix}."
     learning = [name for name, p in model.named_parameters() if p.requires_grad and name.startswith(prefix)]
     if not learning:
         return None
-    if any(part in name for name in learning for part in layers.EMBEDDINGS):
+    if any(families.is_embedding(name) for name in learning):
         return 0
     last = layers.count_blocks(model) - 1
     return min([last, *(number for name in learning if (number := layers.block_number(name)) >= 0)])
 
 
-def compute(
+@contextmanager
+def computed_once(
     model: PreTrainedModel, formulation: Formulation, packer: Packer, splits: Sequence[Dataset], file: Path
-) -> tuple[Prefix | None, list[Dataset]]:
-    """Compute the states of all reviews, and let the model read them from then on.
+) -> Iterator[tuple[Prefix | None, list[Dataset]]]:
+    """Compute the states of all reviews, and let the model read them as long as the context lasts.
 
     Args:
-        model: one that `batching.prepare` has made ready; from then on its frozen blocks are passed over for batches
-            that hold states, and computed for others.
-        formulation: how it is asked.
+        model: one that is in the context `packed`; meanwhile its frozen blocks are passed over for batches that hold
+            states, and computed for others.
+        formulation: how its logits are computed.
         packer: makes its batches.
         splits: rows with input_ids and length.
         file: where to; as large as the states.
 
-    Returns:
-        The states and the splits with the column PLACE; None and the splits as they are where no block is frozen,
+    Yields:
+        The states and the splits with the column START; None and the splits as they are where no block is frozen,
         where dropout makes each output another, or where the file would take more than half of the free space.
     """
     begin = first_to_learn(model)
-    if begin == 0 or loading.has_dropout(model.config):
-        return None, list(splits)
     lengths = np.concatenate([np.asarray(split["length"]) for split in splits])
     sizes = np.ones_like(lengths) if begin is None else lengths
     shape = (int(sizes.sum()), model.config.hidden_size)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(file.parent).free
-    if math.prod(shape) * _BYTES > free / 2:
-        say(f"the frozen part is computed in every epoch: its output would take more than half of {free / 1e9:.1f} GB")
-        return None, list(splits)
+    if begin == 0 or families.has_dropout(model.config) or not _fits(math.prod(shape) * _BYTES, file):
+        yield None, list(splits)
+        return
     states = np.memmap(file, np.float32, "w+", shape=shape)
-    places = np.cumsum(sizes) - sizes
+    starts = np.cumsum(sizes) - sizes
     what = f"the output of the frozen part for {len(lengths)} reviews, {states.nbytes / 1e9:.2f} GB, once"
     with timed(what), _output(model, formulation, packer, begin) as output:
-        _fill(states, places, sizes, output, splits)
-    if begin is not None:
-        _resume(model, begin)
+        _fill(states, starts, sizes, output, splits)
     bounds = np.cumsum([len(split) for split in splits])[:-1]
-    parts = zip(splits, np.split(places, bounds), strict=True)
-    return Prefix(states, begin is not None), [split.add_column(PLACE, part) for split, part in parts]
+    parts = zip(splits, np.split(starts, bounds), strict=True)
+    with replaced([] if begin is None else _resuming_forwards(model, begin)):
+        yield Prefix(states, begin is not None), [split.add_column(START, part) for split, part in parts]
+
+
+def _fits(size: int, file: Path) -> bool:
+    """Return whether a file of that many bytes takes at most half of the free space; report it otherwise."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(file.parent).free
+    if size > free / 2:
+        say(f"the frozen part is computed in every epoch: its output would take more than half of {free / 1e9:.1f} GB")
+    return size <= free / 2
 
 
 def _fill(
     states: np.ndarray,
-    places: np.ndarray,
+    starts: np.ndarray,
     sizes: np.ndarray,
     output: Callable[[list[list[int]]], torch.Tensor],
     splits: Sequence[Dataset],
@@ -132,16 +136,16 @@ def _fill(
 
     Args:
         states: written to; [., width].
-        places: of each review's first state, [reviews].
+        starts: of each review's states, [reviews].
         sizes: states of each review, [reviews].
         output: from token ids of some reviews to their states, joined.
         splits: all reviews.
     """
     rows = concatenate_datasets([split.select_columns(["input_ids", "length"]) for split in splits])
-    for chosen in batches(rows["length"][:], BATCH_SIZE):  # a list: sorting looks each up
+    for chosen in batches_by_length(rows["length"][:], PREFIX_BATCH_SIZE):  # a list: sorting looks each up
         parts = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
         for i, part in zip(chosen, parts, strict=True):
-            states[places[i] : places[i] + sizes[i]] = part.numpy()
+            states[starts[i] : starts[i] + sizes[i]] = part.numpy()
 
 
 @contextmanager
@@ -152,7 +156,7 @@ def _output(
 
     Yields:
         What computes, from token ids, the input of the first of them [tokens, width]; or where there are none, the
-        output that is asked about [reviews, width].
+        output that is read [reviews, width].
     """
     kept: list[torch.Tensor] = []
 
@@ -161,45 +165,35 @@ def _output(
         return hidden
 
     def output(ids: list[list[int]]) -> torch.Tensor:
-        batch = packer(ids)
-        asked = packing.hidden_at(model, batch, formulation.places(model, batch))
-        return asked if begin is None else kept[0]
+        read = formulation.states(model, packer(ids))
+        return read if begin is None else kept[0]
 
-    learning: list[Any] = [] if begin is None else list(layers.blocks_of(model))[begin:]
-    before = [block.forward for block in learning]
-    for block in learning:
-        block.forward = keep if block is learning[0] else _pass_over
+    learning = [] if begin is None else list(layers.blocks_of(model))[begin:]
+    forwards: Forwards = [(block, keep if block is learning[0] else _pass_over) for block in learning]
     model.train(mode=False)
-    try:
-        with torch.inference_mode():
-            yield output
-    finally:
-        for block, forward in zip(learning, before, strict=True):
-            block.forward = forward
+    with replaced(forwards), torch.inference_mode():
+        yield output
 
 
-def _resume(model: PreTrainedModel, begin: int) -> None:
+def _resuming_forwards(model: PreTrainedModel, begin: int) -> Forwards:
     """Let a block take its input from the batch's `resumed`, and pass over those below it; without it all computes."""
-    blocks: list[Any] = list(layers.blocks_of(model))
-    for block in blocks[:begin]:
-        block.forward = partial(_unless_resumed, block.forward)
-    blocks[begin].forward = partial(_resumed, blocks[begin].forward)
+    blocks = list(layers.blocks_of(model))
+    below: Forwards = [(block, partial(_unless_resumed, block.forward)) for block in blocks[:begin]]
+    return [*below, (blocks[begin], partial(_resumed, blocks[begin].forward))]
 
 
 def _pass_over(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
-    """Stand in for a block that need not be computed."""
+    """No-op replacement for a block's forward."""
     return hidden
 
 
 def _unless_resumed(
     forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
 ) -> torch.Tensor:
-    """Pass over a block where a later one reads its input."""
     return hidden if "resumed" in handed_down else forward(hidden, *others, **handed_down)
 
 
 def _resumed(
     forward: Callable[..., torch.Tensor], hidden: torch.Tensor, *others: Any, **handed_down: Any
 ) -> torch.Tensor:
-    """Compute a block from the states that were read, where there are some."""
     return forward(handed_down.pop("resumed", hidden), *others, **handed_down)

@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy, with class weights, label smoothing or focal weighting where asked for."""
+"""What training minimises: cross-entropy, with class weights, label smoothing or focal weighting where chosen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sentiment.pipeline.labels import LABELS
 
 
 def class_weights(choice: str | Mapping[str, float], labels: np.ndarray) -> torch.Tensor:
-    """Give each label its weight.
+    """Return the weight of each label.
 
     Args:
         choice: `none` (all 1), `balanced` (rows / (2 * rows of the label), as in scikit-learn), or a weight per label.

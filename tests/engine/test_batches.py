@@ -13,9 +13,10 @@ from transformers import AutoModel, ElectraConfig, ElectraForSequenceClassificat
 from transformers.trainer_pt_utils import find_batch_size
 
 from sentiment.engine import packing, varlen
-from sentiment.engine.batches import Batcher, Collator, Padder, pad, prepare
+from sentiment.engine.batches import Batcher, Collator, Padder, pad
 from sentiment.engine.packing import Packer
 from sentiment.engine.varlen import VarlenPacker
+from tests.conftest import Pack
 
 ROWS = [[5, 6, 7], [8], [9, 10, 11, 12, 13], [2, 2]]
 
@@ -76,18 +77,19 @@ def test_a_collator_survives_pickling(batcher: Batcher) -> None:
 
 @pytest.mark.parametrize(
     ("device", "kind", "attention"),
-    [("cpu", Packer, packing.ATTENTION), ("cuda", VarlenPacker, varlen.ATTENTION), ("mps", Padder, "sdpa")],
+    [("cpu", Packer, packing.PACKED), ("cuda", VarlenPacker, varlen.VARLEN), ("mps", Padder, "sdpa")],
 )
 def test_each_device_has_its_batches(
-    device: str, kind: type, attention: str, tiny_models: Callable[[str], Path]
+    device: str, kind: type, attention: str, tiny_models: Callable[[str], Path], pack: Pack
 ) -> None:
     model = AutoModel.from_pretrained(tiny_models("gpt2"))
-    assert type(prepare(model, device)) is kind
+    assert type(pack(model, device)) is kind
     assert model.config._attn_implementation == attention
 
 
-def test_an_unknown_family_is_padded() -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_an_unknown_family_is_padded(device: str, pack: Pack) -> None:
     config = ElectraConfig(vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)
     model = ElectraForSequenceClassification(config)
-    assert all(isinstance(prepare(model, device), Padder) for device in ("cpu", "cuda"))
+    assert isinstance(pack(model, device), Padder)
     assert model.config._attn_implementation == "sdpa"

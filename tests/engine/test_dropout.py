@@ -13,9 +13,15 @@ from torch.nn import functional
 from transformers import GPT2Config, GPT2ForSequenceClassification
 
 from sentiment.engine import dropout, packing
-from sentiment.engine.batches import prepare
+from tests.conftest import Pack
 
 SIZES = [5, 1, 7, 2]
+
+
+def put_on(forwards: Any) -> None:
+    """Let layers compute by other forwards, for good."""
+    for layer, forward in forwards:
+        layer.forward = forward
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9, 1 / 65536])
@@ -58,7 +64,7 @@ def test_nothing_is_dropped_at_probability_nought_and_the_mean_is_kept() -> None
 
 def test_a_layer_scales_what_it_keeps_and_its_gradient_and_rests_in_evaluation() -> None:
     layer = torch.nn.Sequential(torch.nn.Dropout(0.25))
-    dropout.draw_by_fours(layer)
+    put_on(dropout.dropout_forwards(layer))
     states = torch.randn(50, 40, requires_grad=True)
     found = layer(states)
     dropped = found == 0
@@ -72,7 +78,7 @@ def test_a_layer_scales_what_it_keeps_and_its_gradient_and_rests_in_evaluation()
 @pytest.mark.parametrize("probability", [0.0, 1.0])
 def test_layers_that_drop_nothing_or_all_do_so(probability: float) -> None:
     layer = torch.nn.Sequential(torch.nn.Dropout(probability))
-    dropout.draw_by_fours(layer)
+    put_on(dropout.dropout_forwards(layer))
     assert torch.equal(layer(torch.ones(9)), torch.full((9,), 1 - probability))
 
 
@@ -108,7 +114,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(
     direction = torch.randn(1, sum(SIZES), 4, 8)
     module: Any = torch.nn.Module()
     module.is_causal = causal
-    found, _ = packing.attend(module, *states, None, 0.3, lengths=torch.tensor(SIZES))
+    found, _ = packing.attend_packed(module, *states, None, 0.3, lengths=torch.tensor(SIZES))
     expected = written_out(*states, masks, causal, dropout.scale(0.3))  # type: ignore[arg-type]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     mine, theirs = (torch.autograd.grad((attended * direction).sum(), states) for attended in (found, expected))
@@ -119,7 +125,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(
 def test_the_mean_over_many_masks_is_attention_without_dropout() -> None:
     torch.manual_seed(8)
     query, key, value = (torch.randn(1, 2, sum(SIZES), 8) for _ in range(3))
-    draws = torch.stack([dropout.attend(query, key, value, SIZES, True, None, 0.2) for _ in range(4000)])
+    draws = torch.stack([dropout.attend_with_dropout(query, key, value, SIZES, True, None, 0.2) for _ in range(4000)])
     plain = torch.cat(
         [
             functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
@@ -131,12 +137,12 @@ def test_the_mean_over_many_masks_is_attention_without_dropout() -> None:
     assert ((draws.mean(0) - plain).abs() < 5 * error + 1e-6).all()
 
 
-def test_a_prepared_gpt2_drops_in_training_by_its_seed_and_not_in_evaluation() -> None:
+def test_a_prepared_gpt2_drops_in_training_by_its_seed_and_not_in_evaluation(pack: Pack) -> None:
     sizes: dict[str, Any] = {"n_embd": 16, "n_layer": 2, "n_head": 2, "vocab_size": 50, "n_positions": 32}
     dropouts = {"attn_pdrop": 0.2, "resid_pdrop": 0.2, "embd_pdrop": 0.2}
     torch.manual_seed(9)
     model = GPT2ForSequenceClassification(GPT2Config(**sizes, **dropouts, pad_token_id=0))
-    batch = prepare(model, "cpu")([[4, 5, 6], [7, 8]])
+    batch = pack(model)([[4, 5, 6], [7, 8]])
     outputs = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)

@@ -13,8 +13,9 @@ from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 from sentiment.engine import onednn
-from sentiment.engine.batches import pad, prepare
-from tests.conftest import FAMILIES
+from sentiment.engine.batches import pad
+from tests.conftest import FAMILIES, Pack
+from tests.engine.test_dropout import put_on
 from tests.engine.test_packing import LABELS, count_equal, difference, gradients, load, reference_logits
 
 Tiny = Callable[[str], Path]
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """Let all layers go through oneDNN, whatever their size and the processor; the weights it is given."""
     seen: list[tuple[int, ...]] = []
-    compute = onednn.product
+    compute = onednn.onednn_linear
 
     def product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
         seen.append(tuple(weight.shape))
         return compute(rows, weight, bias)
 
-    monkeypatch.setattr(onednn, "product", product)
+    monkeypatch.setattr(onednn, "onednn_linear", product)
     monkeypatch.setattr(onednn, "available", lambda: True)
     monkeypatch.setattr(onednn, "MIN_WEIGHTS", 0)
     return seen
@@ -41,10 +42,10 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("kind", ["head", "label_words"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_every_gradient_are_those_of_the_plain_padded_model(
-    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, used: list[tuple[int, ...]]
+    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, used: list[tuple[int, ...]], pack: Pack
 ) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
-    batch = prepare(ours, "cpu")(ids)
+    batch = pack(ours)(ids)
     labels = LABELS[: len(ids)]
     found = functional.cross_entropy(formulation.logits(ours, batch), labels)
     layers = [layer for layer in ours.base_model.modules() if isinstance(layer, torch.nn.Linear | Conv1D)]
@@ -61,7 +62,7 @@ def test_a_product_is_numpys_in_double_precision(shape: tuple[int, int, int], st
     rows, width, outputs = shape
     x, w, b = torch.randn(1, rows, width), torch.randn(outputs, width), torch.randn(outputs)
     given = w.t().contiguous().t() if strided else w
-    found = onednn.product(x, given, b if bias else None)
+    found = onednn.onednn_linear(x, given, b if bias else None)
     expected = x.double().numpy() @ w.double().numpy().T + (b.double().numpy() if bias else 0)
     assert found.shape == (1, rows, outputs)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-4)
@@ -74,7 +75,7 @@ def test_gradients_are_autograds_and_laid_out_as_the_weights(layer: Any, used: l
     weight = layer.weight if isinstance(layer, torch.nn.Linear) else layer.weight.t()
     wanted = [x, *layer.parameters()]
     expected = torch.autograd.grad((functional.linear(x, weight, layer.bias) * direction).sum(), wanted)
-    onednn.use_onednn(layer)
+    put_on(onednn.linear_forwards(layer))
     found = torch.autograd.grad((layer(x) * direction).sum(), wanted)
     assert used
     for mine, theirs, tensor in zip(found, expected, wanted, strict=True):
@@ -84,7 +85,7 @@ def test_gradients_are_autograds_and_laid_out_as_the_weights(layer: Any, used: l
 
 def test_gradients_that_nobody_needs_are_not_computed(used: list[tuple[int, ...]]) -> None:
     layer = torch.nn.Linear(8, 16).requires_grad_(False)
-    onednn.use_onednn(layer)
+    put_on(onednn.linear_forwards(layer))
     x = torch.randn(2, 8, requires_grad=True)
     layer(x).sum().backward()
     assert used == [(16, 8), (8, 16)]
@@ -94,10 +95,10 @@ def test_gradients_that_nobody_needs_are_not_computed(used: list[tuple[int, ...]
 def test_small_layers_and_processors_without_its_kernels_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(512, 512))
     monkeypatch.setattr(onednn, "available", lambda: False)
-    onednn.use_onednn(model)
+    put_on(onednn.linear_forwards(model))
     assert not any("forward" in vars(layer) for layer in model)
     monkeypatch.setattr(onednn, "available", lambda: True)
-    onednn.use_onednn(model)
+    put_on(onednn.linear_forwards(model))
     assert ["forward" in vars(layer) for layer in model] == [False, True]
 
 
@@ -111,7 +112,7 @@ def test_under_autocast_and_compiled_the_layer_computes_as_it_always_did(used: l
     layer = torch.nn.Linear(16, 16)
     x = torch.randn(4, 16)
     plain = functional.linear(x, layer.weight, layer.bias)
-    onednn.use_onednn(layer)
+    put_on(onednn.linear_forwards(layer))
     with torch.autocast("cpu", torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     compiled: Any = torch.compile(layer, backend="eager", fullgraph=True)
@@ -121,14 +122,14 @@ def test_under_autocast_and_compiled_the_layer_computes_as_it_always_did(used: l
 
 def test_the_same_product_twice_is_the_same_bits() -> None:
     x, w = torch.randn(300, 768), torch.randn(3072, 768)
-    assert torch.equal(onednn.product(x, w), onednn.product(x.clone(), w.clone()))
+    assert torch.equal(onednn.onednn_linear(x, w), onednn.onednn_linear(x.clone(), w.clone()))
 
 
 def test_a_packed_batch_is_scored_as_the_padded_one(
-    tiny_models: Tiny, tmp_path: Path, used: list[tuple[int, ...]]
+    tiny_models: Tiny, tmp_path: Path, used: list[tuple[int, ...]], pack: Pack
 ) -> None:
     ours, formulation, plain, ids = load("gpt2", "head", tiny_models, tmp_path)
-    batch = prepare(ours, "cpu")(ids)
+    batch = pack(ours)(ids)
     with torch.inference_mode():
         found = formulation.logits(ours, batch)
         expected = plain(**pad(ids, plain.config.pad_token_id)).logits

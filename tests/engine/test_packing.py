@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from sentiment.backbones import layers, loading
 from sentiment.engine import heads
-from sentiment.engine.batches import pad, prepare
+from sentiment.engine.batches import pad
 from sentiment.engine.heads import Formulation, Head, LabelWords
-from sentiment.engine.packing import ATTENTION, Packer, attend, places_of_highest
+from sentiment.engine.packing import PACKED, Packer, attend_packed, positions_of_highest
 from sentiment.tokens.encoding import encode
 from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest, reading
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, Pack, manifest, reading
 from tests.engine.test_heads import asked_of
 
 Tiny = Callable[[str], Path]
@@ -92,10 +92,10 @@ def count_equal(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_every_gradient_are_the_padded_models(
-    family: str, kind: str, tiny_models: Tiny, tmp_path: Path
+    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
 ) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
-    make_batch = prepare(ours, "cpu")
+    make_batch = pack(ours)
     assert isinstance(make_batch, Packer)
     logits = formulation.logits(ours.train(), make_batch(ids))
     expected = reference_logits(plain.train(), formulation, ids)
@@ -113,10 +113,10 @@ def test_loss_and_every_gradient_are_the_padded_models(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_reviews_logits_depend_on_neither_company_nor_order(
-    family: str, kind: str, tiny_models: Tiny, tmp_path: Path
+    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
 ) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
-    make_batch = prepare(ours, "cpu")
+    make_batch = pack(ours)
     with torch.inference_mode():
         alone = torch.cat([formulation.logits(ours, make_batch([row])) for row in ids])
         expected = torch.cat([reference_logits(plain.eval(), formulation, [row]) for row in ids])
@@ -129,10 +129,10 @@ def test_a_reviews_logits_depend_on_neither_company_nor_order(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_checkpointing_gives_the_same_gradients(
-    family: str, kind: str, tiny_models: Tiny, tmp_path: Path
+    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
 ) -> None:
     ours, formulation, _, ids = load(family, kind, tiny_models, tmp_path)
-    make_batch = prepare(ours.train(), "cpu")
+    make_batch = pack(ours.train())
     found = []
     for _ in range(2):
         loss = functional.cross_entropy(formulation.logits(ours, make_batch(ids)), LABELS)
@@ -142,7 +142,7 @@ def test_gradient_checkpointing_gives_the_same_gradients(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_attention_weights_are_dropped_in_training_only(family: str, tiny_models: Tiny) -> None:
+def test_attention_weights_are_dropped_in_training_only(family: str, tiny_models: Tiny, pack: Pack) -> None:
     """Every other dropout is off, so that only dropped weights of attention can make two runs differ."""
     folder, tokenizer = tiny_models(family), load_tokenizer(tiny_models(family))
     model = loading.load_classifier(folder, tokenizer, seed=0, dropout=0.5)
@@ -151,7 +151,7 @@ def test_attention_weights_are_dropped_in_training_only(family: str, tiny_models
             ("attn.attn_dropout", "attention.self.dropout", "attention.dropout")
         ):
             module.p = 0.0
-    batch = prepare(model, "cpu")([[5, 6, 7, 8, 9], [10, 11, 12], [13, 14, 15]])
+    batch = pack(model)([[5, 6, 7, 8, 9], [10, 11, 12], [13, 14, 15]])
     with torch.no_grad():
         runs = [Head().logits(model.train(mode), batch) for mode in (True, True, False, False)]
     assert (runs[0] - runs[1]).abs().max() > 1e-4
@@ -166,23 +166,23 @@ def test_dropped_weights_of_attention_are_a_share_and_the_rest_is_scaled_up() ->
     query = torch.zeros(1, 1, 800, 400)
     value = torch.eye(400).repeat(2, 1)[None, None]
     torch.manual_seed(0)
-    output, _ = attend(layer, query, query, value, None, 0.25, 1.0, lengths=torch.tensor([400, 400]))
+    output, _ = attend_packed(layer, query, query, value, None, 0.25, 1.0, lengths=torch.tensor([400, 400]))
     kept = output != 0
     assert float((~kept).float().mean()) == pytest.approx(0.25, abs=0.01)
     assert torch.allclose(output[kept] * 400, torch.tensor(1 / 0.75))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_saved_config_bears_no_trace(family: str, tiny_models: Tiny, tmp_path: Path) -> None:
+def test_the_saved_config_bears_no_trace(family: str, tiny_models: Tiny, tmp_path: Path, pack: Pack) -> None:
     model = loading.load_classifier(tiny_models(family), load_tokenizer(tiny_models(family)), seed=0)
     model.save_pretrained(tmp_path / "before")
-    Head().logits(model, prepare(model, "cpu")([[5, 6], [7]]))
-    assert model.config._attn_implementation == ATTENTION
+    Head().logits(model, pack(model)([[5, 6], [7]]))
+    assert model.config._attn_implementation == PACKED
     model.save_pretrained(tmp_path / "after")
     model.config.save_pretrained(tmp_path / "alone")
     saved = {name: (tmp_path / name / "config.json").read_text() for name in ("before", "after", "alone")}
     assert saved["before"] == saved["after"] == saved["alone"]
-    assert ATTENTION not in json.loads(saved["after"]).values()
+    assert PACKED not in json.loads(saved["after"]).values()
 
 
 def test_gelu_new_becomes_one_kernel_and_the_config_still_says_gelu_new(tiny_models: Tiny) -> None:
@@ -196,14 +196,14 @@ def test_gelu_new_becomes_one_kernel_and_the_config_still_says_gelu_new(tiny_mod
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frozen_blocks_build_no_graph(family: str, tiny_models: Tiny) -> None:
+def test_frozen_blocks_build_no_graph(family: str, tiny_models: Tiny, pack: Pack) -> None:
     model: Any = loading.load_classifier(tiny_models(family), load_tokenizer(tiny_models(family)), seed=0)
     layers.freeze(model, 1)
     blocks = next(m for m in model.modules() if isinstance(m, torch.nn.ModuleList))
     needed: list[bool] = []
     for block in blocks:
         block.register_forward_hook(lambda module, inputs, output: needed.append(output.requires_grad))
-    Head().logits(model.train(), prepare(model, "cpu")([[5, 6, 7], [8]]))
+    Head().logits(model.train(), pack(model)([[5, 6, 7], [8]]))
     assert needed == [False, True]
 
 
@@ -211,21 +211,25 @@ def test_frozen_blocks_build_no_graph(family: str, tiny_models: Tiny) -> None:
     ("family", "part"),
     [("gpt2", "mlp"), ("llama", "mlp"), ("bert", "intermediate"), ("roberta", "intermediate"), ("distilbert", "ffn")],
 )
-def test_the_last_block_computes_one_token_of_each_review(family: str, part: str, tiny_models: Tiny) -> None:
+def test_the_last_block_computes_one_token_of_each_review(
+    family: str, part: str, tiny_models: Tiny, pack: Pack
+) -> None:
     model: Any = loading.load_classifier(tiny_models(family), load_tokenizer(tiny_models(family)), seed=0)
     blocks = next(m for m in model.modules() if isinstance(m, torch.nn.ModuleList))
     tokens: list[int] = []
     for block in blocks:
         getattr(block, part).register_forward_hook(lambda module, inputs, output: tokens.append(inputs[0].shape[1]))
-    Head().logits(model, prepare(model, "cpu")([[5, 6, 7], [8], [9, 10]]))
+    Head().logits(model, pack(model)([[5, 6, 7], [8], [9, 10]]))
     assert tokens == [6, 3]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_half_precision_computes_nearly_the_same(family: str, kind: str, tiny_models: Tiny, tmp_path: Path) -> None:
+def test_half_precision_computes_nearly_the_same(
+    family: str, kind: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
+) -> None:
     ours, formulation, _, ids = load(family, kind, tiny_models, tmp_path)
-    batch = prepare(ours, "cpu")(ids)
+    batch = pack(ours)(ids)
     with torch.inference_mode():
         expected = formulation.logits(ours, batch)
         with torch.autocast("cpu", torch.bfloat16):
@@ -233,10 +237,10 @@ def test_half_precision_computes_nearly_the_same(family: str, kind: str, tiny_mo
     assert difference(found, expected) < 0.1
 
 
-def test_a_packed_model_refuses_a_padded_batch(tiny_models: Tiny) -> None:
+def test_a_packed_model_refuses_a_padded_batch(tiny_models: Tiny, pack: Pack) -> None:
     """It would look at the padding."""
     model = loading.load_classifier(tiny_models("bert"), load_tokenizer(tiny_models("bert")), seed=0)
-    prepare(model, "cpu")
+    pack(model)
     with pytest.raises(TypeError, match="lengths"):
         model(**pad([[5, 6], [7]], 0))
 
@@ -252,12 +256,12 @@ def test_a_batch_is_one_row_whose_positions_begin_anew() -> None:
 
 def test_a_place_lies_in_its_own_review() -> None:
     values = torch.tensor([[0, 1, 1, 0, 0, 5]])
-    assert places_of_highest(values, torch.tensor([3, 2, 1])).tolist() == [1, 3, 5]
+    assert positions_of_highest(values, torch.tensor([3, 2, 1])).tolist() == [1, 3, 5]
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_the_last_token_read_is_the_padded_models_where_reviews_end_in_the_pad_token(
-    family: str, tiny_models: Tiny
+    family: str, tiny_models: Tiny, pack: Pack
 ) -> None:
     folder, tokenizer = tiny_models(family), load_tokenizer(tiny_models(family))
     model = loading.load_classifier(folder, tokenizer, seed=0)
@@ -265,14 +269,14 @@ def test_the_last_token_read_is_the_padded_models_where_reviews_end_in_the_pad_t
     ids = [[5, 6, pad_id], [7, pad_id, 9], [pad_id, pad_id], [8]]
     with torch.no_grad():
         expected = torch.cat([model(input_ids=torch.tensor([row])).logits for row in ids])
-        assert difference(Head().logits(model, prepare(model, "cpu")(ids)), expected) < 1e-5
+        assert difference(Head().logits(model, pack(model)(ids)), expected) < 1e-5
 
 
-def test_label_words_ask_at_the_first_mask_of_each_review(tiny_models: Tiny) -> None:
+def test_label_words_ask_at_the_first_mask_of_each_review(tiny_models: Tiny, pack: Pack) -> None:
     folder, tokenizer = tiny_models("bert"), load_tokenizer(tiny_models("bert"))
     model = loading.load_language_model(folder, tokenizer)
     formulation, mask = LabelWords(((20,), (21,)), tokenizer.mask_token_id), tokenizer.mask_token_id
     ids = [[2, 30, mask, 3], [2, mask, 31, mask, 3]]
     with torch.no_grad():
         expected = torch.stack([model(input_ids=torch.tensor([row])).logits[0, row.index(mask), 20:22] for row in ids])
-        assert difference(formulation.logits(model, prepare(model, "cpu")(ids)), expected) < 1e-5
+        assert difference(formulation.logits(model, pack(model)(ids)), expected) < 1e-5

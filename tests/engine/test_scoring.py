@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sentiment.engine.heads import Head
-from sentiment.engine.scoring import TOKENS_PER_BATCH, batches, score
+from sentiment.engine.scoring import TOKENS_PER_BATCH, batches_by_length, score
 
 
 class LengthModel(torch.nn.Module):
@@ -36,7 +36,7 @@ def test_results_stand_in_the_order_of_the_rows_and_batches_in_that_of_lengths()
 
 def test_a_batch_is_bounded_in_rows_and_in_tokens() -> None:
     lengths = [5, 2000, 9000, 4096, *[7] * 100, 4000]
-    chosen = list(batches(lengths, 64))
+    chosen = list(batches_by_length(lengths, 64))
     assert sorted(row for batch in chosen for row in batch) == list(range(len(lengths)))
     assert [lengths[batch[0]] for batch in chosen] == [9000, 4096, 2000, 7, 7]
     for batch in chosen:

@@ -16,12 +16,11 @@ from torch.nn import functional
 
 from sentiment.backbones import loading
 from sentiment.engine import varlen
-from sentiment.engine.batches import prepare
 from sentiment.engine.heads import Head
 from sentiment.engine.packing import Packer
-from sentiment.engine.varlen import VarlenPacker, attend
+from sentiment.engine.varlen import VarlenPacker, attend_varlen
 from sentiment.tokens import tokenizer
-from tests.conftest import FAMILIES
+from tests.conftest import FAMILIES, Pack
 from tests.engine.test_packing import KINDS, LABELS, Tiny, count_equal, difference, gradients, load, reference_logits
 
 LENGTHS = [3, 1, 6, 6, 2]
@@ -107,13 +106,19 @@ def row(width: int, groups: int, dtype: torch.dtype = torch.float32) -> tuple[li
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_every_gradient_are_the_padded_models(
-    family: str, kind: str, by_kernel: bool, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype],
+    family: str,
+    kind: str,
+    by_kernel: bool,
+    tiny_models: Tiny,
+    tmp_path: Path,
+    kernel: list[torch.dtype],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    pack: Pack,
+) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
     if not by_kernel:
         monkeypatch.setattr(varlen, "KERNEL_TYPES", ())
-    make_batch = prepare(ours, "cuda")
+    make_batch = pack(ours, "cuda")
     logits = formulation.logits(ours.train(), make_batch(ids))
     assert len(kernel) == (2 if by_kernel else 0)
     expected = reference_logits(plain.train(), formulation, ids)
@@ -126,11 +131,11 @@ def test_loss_and_every_gradient_are_the_padded_models(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_precision_goes_through_the_kernel(
-    family: str, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype]
+    family: str, tiny_models: Tiny, tmp_path: Path, kernel: list[torch.dtype], pack: Pack
 ) -> None:
     """Llama turns its queries and keys in fp32; they too have to come in the type of the values."""
     ours, formulation, plain, ids = load(family, "head", tiny_models, tmp_path)
-    batch = prepare(ours, "cuda")(ids)
+    batch = pack(ours, "cuda")(ids)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         found = formulation.logits(ours, batch).float()
     assert kernel == [torch.bfloat16] * 2
@@ -144,7 +149,7 @@ def test_what_the_kernel_does_not_know_is_padded_and_comes_to_the_same(
     causal: bool, groups: int, width: int, dropout: float, by_kernel: bool, kernel: list[torch.dtype]
 ) -> None:
     (q, k, v), places = row(width, groups)
-    found, weights = attend(layer(causal), q, k, v, None, dropout, 0.3, **places)
+    found, weights = attend_varlen(layer(causal), q, k, v, None, dropout, 0.3, **places)
     assert (len(kernel) == 1) == by_kernel
     expected = asked_of_the_stand_in([q, k, v], places, causal, 0.3)
     assert found.shape == (1, sum(LENGTHS), 4, width)
@@ -158,7 +163,7 @@ def test_dropped_weights_of_attention_are_a_share_and_the_rest_is_scaled_up() ->
     places = {name: batch[name] for name in ("offsets", "real", "slots")}
     query, value = torch.zeros(1, 1, 800, 400), torch.eye(400).repeat(2, 1)[None, None]
     torch.manual_seed(0)
-    output, _ = attend(layer(causal=False), query, query, value, None, 0.25, 1.0, **places)
+    output, _ = attend_varlen(layer(causal=False), query, query, value, None, 0.25, 1.0, **places)
     kept = output != 0
     assert float((~kept).float().mean()) == pytest.approx(0.25, abs=0.01)
     assert torch.allclose(output[kept] * 400, torch.tensor(1 / 0.75))
@@ -183,14 +188,14 @@ def test_a_packer_survives_pickling() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_host_asks_the_gpu_for_no_number(
-    family: str, kind: str, precision: str, tiny_models: Tiny, tmp_path: Path
+    family: str, kind: str, precision: str, tiny_models: Tiny, tmp_path: Path, pack: Pack
 ) -> None:
     """A tensor of the device meta holds no numbers: whatever would wait for one of a GPU's fails.
 
     In bf16 it is torch's own `varlen_attn` that is called, which there says the shapes of what it would give.
     """
     ours, formulation, _, ids = load(family, kind, tiny_models, tmp_path)
-    batch = {name: tensor.to("meta") for name, tensor in prepare(ours, "cuda")(ids).items()}
+    batch = {name: tensor.to("meta") for name, tensor in pack(ours, "cuda")(ids).items()}
     ours.to("meta").train()
     if precision == "bf16":
         ours.bfloat16()  # autocast knows no device meta
@@ -203,11 +208,11 @@ def test_the_host_asks_the_gpu_for_no_number(
 
 
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
-def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny) -> None:
+def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny, pack: Pack) -> None:
     """Without a break, and without compiling anew for another number of reviews or of tokens."""
     folder = tiny_models(family)
     model: Any = loading.load_classifier(folder, tokenizer.load_tokenizer(folder), seed=0, dropout=0.0)
-    make_batch = prepare(model.train(), "cuda")
+    make_batch = pack(model.train(), "cuda")
     batches = [make_batch(ids) for ids in ([[5, 6, 7], [8, 9]], [[5] * 9, [6] * 4, [7] * 9], [[4] * 8, [9] * 30])]
     expected = [Head().logits(model, batch) for batch in batches]
     graphs: list[int] = []
@@ -234,7 +239,7 @@ def test_the_kernel_does_what_its_documentation_says(causal: bool, groups: int) 
         leaves = [state.to(device).requires_grad_() for state in states]
         if device == "cuda":
             on_gpu = {name: tensor.cuda() for name, tensor in places.items()}
-            output, _ = attend(layer(causal), *leaves, None, 0.0, 0.125, **on_gpu)  # type: ignore[arg-type]
+            output, _ = attend_varlen(layer(causal), *leaves, None, 0.0, 0.125, **on_gpu)  # type: ignore[arg-type]
         else:
             output = asked_of_the_stand_in(leaves, places, causal, 0.125)[None]
         output.backward(gradient.to(device))

@@ -116,7 +116,7 @@ def test_layer_changes_are_those_of_the_merged_model(family: str, save: str, tin
     weights = adapters.without_adapters(loading.stored_weights(model))
     save_blocks(weights, prefix, tmp_path / "finetuned")
     if save == "adapter":
-        adapters.save(model, tmp_path / "finetuned")
+        adapters.save_adapters(model, tmp_path / "finetuned")
         adapters.merge(model)
     expected = expected_changes(tmp_path / "base", loading.stored_weights(model), prefix)
     found = layer_deltas(tmp_path / "base", tmp_path / "finetuned")

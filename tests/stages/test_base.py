@@ -374,7 +374,7 @@ def test_a_head_for_other_labels_is_left_out_and_that_is_said(
     run_stages("prepare", "base", "tokenize", "train", "evaluate")
     said = capsys.readouterr().err
     assert f"its labels ({', '.join(names)}) are not negative, positive" in said
-    assert said.count("the classification head is new (score.weight): drawn from seed 0") == 1
+    assert said.count("the classification head is new (score.weight): randomly initialised from seed 0") == 1
     assert not list(Path("models/base").glob("model-score*"))
     assert json.loads(Path("metrics/evaluate.json").read_text())["before"] == "untrained_head"
 

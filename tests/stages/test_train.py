@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ from sentiment.engine.heads import Head
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
 from sentiment.tokens.tokenizer import load_tokenizer
+from sentiment.training.arguments import Steps
+from sentiment.training.trainer import CollapseGuard, EvaluateOnSchedule, measure_predictions, prepared_trainer
 from stages import train
 from tests.backbones.test_adapters import LORA
 from tests.conftest import FAMILIES, run_stages
@@ -136,47 +140,46 @@ def test_a_step_is_adamw_on_the_plain_models_loss(small: Change) -> None:
     ("evaluations", "expected"), [(1, {10}), (2, {5, 10}), (3, {3, 7, 10}), (99, set(range(1, 11)))]
 )
 def test_evaluations_are_spread_over_an_epoch(evaluations: int, expected: set[int]) -> None:
-    assert train.EvaluateOnSchedule(train.Steps(10, 30), evaluations).due == expected
+    assert EvaluateOnSchedule(Steps(10, 30), evaluations).due == expected
 
 
-def test_validation_measures_equal_scikit_learns() -> None:
+def test_measures_equal_scikit_learns() -> None:
     logits = np.array([[2.0, 0.0], [0.0, 1.0], [0.3, 0.2], [-1.0, 1.0]], dtype=np.float32)
     labels = np.array([0, 1, 1, 1])
-    measures = train.validation_measures(EvalPrediction(logits, labels))
+    measures = measure_predictions(EvalPrediction(logits, labels))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert measures["accuracy"] == 0.75
     assert measures["predicted_positive_rate"] == 0.5
     assert measures["log_loss"] == pytest.approx(-np.log(shares[range(4), labels]).mean(), rel=1e-6)
 
 
-def untrained() -> tuple[Trainer, Dataset]:
+@contextmanager
+def untrained() -> Iterator[tuple[Trainer, Dataset]]:
     """The Trainer of the workspace's choices before it has trained, and the train rows."""
     run_stages("prepare", "base", "tokenize")
     model = loading.load_classifier(Path("models/base"), load_tokenizer(Path("models/base")), 0)
-    rows = load_from_disk("data/tokenized/train")
+    rows, validation = (load_from_disk(f"data/tokenized/{split}") for split in ("train", "validation"))
     params = train.load_params().train
-    trainer = train.make_trainer(
-        model, Head(), rows, load_from_disk("data/tokenized/validation"), params, "cpu", 0, Path("room")
-    )
-    return trainer, rows
+    with prepared_trainer(model, Head(), rows, validation, params, "cpu", 0, Path("room"), new_head=True) as trainer:
+        yield trainer, rows
 
 
 def test_every_epoch_holds_every_token_once_in_an_order_of_its_own(small: Change) -> None:
     small()
-    trainer, rows = untrained()
-    loader = trainer.get_train_dataloader()
-    first, second = ([batch["input_ids"] for batch in loader] for _ in range(2))
+    with untrained() as (trainer, rows):
+        loader = trainer.get_train_dataloader()
+        first, second = ([batch["input_ids"] for batch in loader] for _ in range(2))
     assert sum(ids.numel() for ids in first) == sum(ids.numel() for ids in second) == sum(rows["length"])
     assert not all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
 
 
 def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
     """As they are made for a GPU, or for a family that cannot be packed."""
-    monkeypatch.setattr(families, "PACKABLE", ())
+    monkeypatch.setattr(families, "FAMILIES", {})
     small()
-    trainer, rows = untrained()
-    assert isinstance(trainer._get_train_sampler(rows), LengthGroupedSampler)
-    masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
+    with untrained() as (trainer, rows):
+        assert isinstance(trainer._get_train_sampler(rows), LengthGroupedSampler)
+        masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
     real = sum(float(mask.sum()) for mask in masks)
     assert real == sum(rows["length"])
     assert real / sum(mask.numel() for mask in masks) > 0.85
@@ -184,8 +187,8 @@ def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeyp
 
 
 def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.CaptureFixture[str]) -> None:
-    """A learning rate of 50 leaves a model that answers every review alike."""
-    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0})
+    """A learning rate of 1 leaves a model that answers every review alike."""
+    small(**{"train.learning_rate": 1.0, "train.warmup_fraction": 0.0})
     run_stages("prepare", "base", "tokenize", "train")
     warned = capsys.readouterr().err
     assert re.search(r"warning: after step 10 every validation review is called (negative|positive); lower", warned)
@@ -193,7 +196,7 @@ def test_a_collapsed_model_is_told_or_stopped(small: Change, capsys: pytest.Capt
 
 
 def test_on_collapse_stop_ends_the_run(small: Change) -> None:
-    small(**{"train.learning_rate": 50.0, "train.warmup_fraction": 0.0, "train.on_collapse": "stop"})
+    small(**{"train.learning_rate": 1.0, "train.warmup_fraction": 0.0, "train.on_collapse": "stop"})
     run_stages("prepare", "base", "tokenize")
     with pytest.raises(
         InputError, match=r"after step 10 every validation review is called .* train\.class_weights: balanced"
@@ -442,17 +445,28 @@ def test_a_best_checkpoint_that_vanished_stops_the_stage(small: Change, monkeypa
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             shutil.rmtree(state.best_model_checkpoint)
 
-    make = train.make_trainer
+    prepared = train.prepared_trainer
 
-    def made(*args: Any) -> Trainer:
-        trainer = make(*args)
-        trainer.add_callback(Remover())
-        return trainer
+    @contextmanager
+    def with_remover(*args: Any) -> Iterator[Trainer]:
+        with prepared(*args) as trainer:
+            trainer.add_callback(Remover())
+            yield trainer
 
     small()
     run_stages("prepare", "base", "tokenize")
-    monkeypatch.setattr(train, "make_trainer", made)
+    monkeypatch.setattr(train, "prepared_trainer", with_remover)
     with pytest.raises(InputError, match=r"checkpoint-\d+: the checkpoint of the best step \d+ is gone"):
         train.main()
     assert not Path("models/finetuned").exists()
     assert not list(Path(".dvc/tmp/scratch").iterdir())
+
+
+@pytest.mark.parametrize(("new_head", "loss", "warned"), [(True, 1.2, True), (True, 0.7, False), (False, 0.1, False)])
+def test_a_start_far_from_ln_2_is_reported_of_a_new_head_alone(
+    new_head: bool, loss: float, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head that was trained already knows something, and starts far below."""
+    metrics = {"eval_predicted_positive_rate": 0.4, "eval_log_loss": loss}
+    CollapseGuard("warn", new_head).on_evaluate(None, SimpleNamespace(global_step=0), None, metrics=metrics)
+    assert ("far from ln 2" in capsys.readouterr().err) == warned

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +16,13 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from sentiment.backbones import adapters, layers
-from sentiment.engine.batches import Collator, prepare
+from sentiment.engine.batches import Collator
 from sentiment.engine.heads import Formulation
 from sentiment.engine.packing import Packer
 from sentiment.pipeline.params import LoraParams
-from sentiment.training import frozen_prefix
-from sentiment.training.frozen_prefix import PLACE, Prefix, first_to_learn
-from stages import train
-from tests.conftest import FAMILIES, run_stages
+from sentiment.training import frozen_prefix, trainer
+from sentiment.training.frozen_prefix import START, Prefix, first_to_learn
+from tests.conftest import FAMILIES, Pack, run_stages
 from tests.engine.test_packing import (
     KINDS,
     LABELS,
@@ -44,24 +44,38 @@ def rows_of(ids: Rows) -> Dataset:
     return Dataset.from_dict({"input_ids": ids, "length": [len(row) for row in ids], "label": labels})
 
 
-def computed(ours: Any, formulation: Formulation, ids: Rows, tmp_path: Path) -> tuple[Prefix | None, Dataset, Packer]:
-    """The prefix of all reviews, in two splits, joined again."""
-    packer = prepare(ours, "cpu")
-    assert isinstance(packer, Packer)
-    splits = [rows_of(ids), rows_of([[5, 6], *ids[:2]])]
-    states, (train_rows, other) = frozen_prefix.compute(ours, formulation, packer, splits, tmp_path / "prefix")
-    if states is not None:
-        repeated = states([other[1]])  # the same review, in another split
-        first = states([train_rows[0]])
-        assert all(difference(value, first[name]) < 1e-5 for name, value in repeated.items())
-    return states, train_rows, packer
+Compute = Callable[[Any, Formulation, Packer, Rows], tuple[Prefix | None, Dataset]]
+
+
+@pytest.fixture
+def computed(tmp_path: Path) -> Iterator[Compute]:
+    """What gives the prefix of all reviews, computed in two splits, and the rows of the first."""
+    with ExitStack() as stack:
+
+        def compute(ours: Any, formulation: Formulation, packer: Packer, ids: Rows) -> tuple[Prefix | None, Dataset]:
+            splits = [rows_of(ids), rows_of([[5, 6], *ids[:2]])]
+            once = frozen_prefix.computed_once(ours, formulation, packer, splits, tmp_path / "prefix")
+            states, (train_rows, other) = stack.enter_context(once)
+            if states is not None:
+                repeated = states([other[1]])  # the same review, in another split
+                first = states([train_rows[0]])
+                assert all(difference(value, first[name]) < 1e-5 for name, value in repeated.items())
+            return states, train_rows
+
+        yield compute
 
 
 @pytest.mark.parametrize("blocks", [1, 2, "all"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_gradients_are_the_padded_models(
-    family: str, kind: str, blocks: int | str, tiny_models: Tiny, tmp_path: Path
+    family: str,
+    kind: str,
+    blocks: int | str,
+    tiny_models: Tiny,
+    tmp_path: Path,
+    pack: Pack,
+    computed: Compute,
 ) -> None:
     ours, formulation, plain, ids = load(family, kind, tiny_models, tmp_path)
     if kind == "label_words" and blocks == "all" and family in ("gpt2", "llama"):
@@ -71,7 +85,8 @@ def test_loss_and_gradients_are_the_padded_models(
     # where all blocks are frozen by number, a norm above them learns, or a pooler
     above = family in ("gpt2", "llama") or (family, kind) == ("bert", "head")
     assert first_to_learn(ours) == (1 if blocks == 1 or (blocks == 2 and above) else None)
-    states, rows, packer = computed(ours, formulation, ids, tmp_path)
+    packer = pack(ours)
+    states, rows = computed(ours, formulation, packer, ids)
     assert states is not None
     chosen = [3, 0, 6, 5, 1, 1]
     batch = Collator(packer, states)(rows.select(chosen).to_list())
@@ -86,14 +101,21 @@ def test_loss_and_gradients_are_the_padded_models(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_what_is_frozen_is_not_computed_again(family: str, tiny_models: Tiny, tmp_path: Path) -> None:
+def test_what_is_frozen_is_not_computed_again(
+    family: str,
+    tiny_models: Tiny,
+    tmp_path: Path,
+    pack: Pack,
+    computed: Compute,
+) -> None:
     ours, formulation, _, ids = load(family, "head", tiny_models, tmp_path)
     calls: list[int] = []
     for number, block in enumerate(layers.blocks_of(ours)):
         attention = next(m for name, m in block.named_children() if "attn" in name or "attention" in name)
         attention.register_forward_hook(lambda *_, number=number: calls.append(number))
     layers.freeze(ours, 1)
-    states, rows, packer = computed(ours, formulation, ids, tmp_path)
+    packer = pack(ours)
+    states, rows = computed(ours, formulation, packer, ids)
     assert calls == [0]  # one batch of all reviews, and no block that learns
     batch = Collator(packer, states)(rows.to_list())
     batch.pop("labels")
@@ -104,14 +126,19 @@ def test_what_is_frozen_is_not_computed_again(family: str, tiny_models: Tiny, tm
     assert difference(read, plain) < 1e-5
 
 
-def test_adapters_learn_above_the_prefix(tiny_models: Tiny, tmp_path: Path) -> None:
+def test_adapters_learn_above_the_prefix(
+    tiny_models: Tiny,
+    tmp_path: Path,
+    pack: Pack,
+    computed: Compute,
+) -> None:
     ours, formulation, _, ids = load("gpt2", "head", tiny_models, tmp_path)
     adapters.inject(ours, LoraParams(rank=2, alpha=4.0, dropout=0.0, modules="attention", save="merged"), 1)
     assert first_to_learn(ours) == 1
-    packer = prepare(ours, "cpu")
+    packer = pack(ours)
     batch = packer(ids)
     expected = gradients(ours, functional.cross_entropy(formulation.logits(ours, batch), LABELS))
-    states, rows, _ = computed(ours, formulation, ids, tmp_path)
+    states, rows = computed(ours, formulation, packer, ids)
     batch = Collator(packer, states)(rows.to_list())
     batch.pop("labels")
     found = gradients(ours, functional.cross_entropy(formulation.logits(ours, batch), LABELS))
@@ -127,7 +154,7 @@ def test_a_run_learns_the_same_weights(frozen: int | str, small: Change, monkeyp
     with_file = {file.name: load_file(file) for file in Path("models/finetuned").glob("*.safetensors")}
     history = json.loads(Path("metrics/train.json").read_text())
     assert not list(Path(".dvc/tmp/scratch").iterdir())
-    monkeypatch.setattr(train, "reads_prefix_again", lambda params: False)
+    monkeypatch.setattr(trainer, "reads_prefix_again", lambda params: False)
     run_stages("train")
     for name, tensors in with_file.items():
         for key, tensor in load_file(Path("models/finetuned", name)).items():
@@ -138,17 +165,23 @@ def test_a_run_learns_the_same_weights(frozen: int | str, small: Change, monkeyp
 
 
 def test_dropout_or_too_little_space_means_no_file(
-    tiny_models: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_models: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pack: Pack,
+    computed: Compute,
 ) -> None:
     ours, formulation, _, ids = load("gpt2", "head", tiny_models, tmp_path)
     layers.freeze(ours, 1)
     ours.config.resid_pdrop = 0.1
-    assert computed(ours, formulation, ids, tmp_path)[0] is None
+    packer = pack(ours)
+    assert computed(ours, formulation, packer, ids)[0] is None
     ours.config.resid_pdrop = 0.0
     monkeypatch.setattr(frozen_prefix.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))  # type: ignore[attr-defined]
-    states, rows, _ = computed(ours, formulation, ids, tmp_path)
+    states, rows = computed(ours, formulation, packer, ids)
     assert states is None
-    assert PLACE not in rows.column_names
+    assert START not in rows.column_names
     assert "computed in every epoch" in capsys.readouterr().err
     assert not (tmp_path / "prefix").exists()
 
