@@ -8,6 +8,7 @@ the port can ask.
 from __future__ import annotations
 
 import argparse
+import errno
 import socket
 from contextlib import suppress
 from types import ModuleType
@@ -81,9 +82,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise InputError(
-            f"--host {host} --port {port}: {error.strerror}; choose another with --port, or 0 for a free one"
-        ) from error
+        busy = error.errno == errno.EADDRINUSE
+        problem = f"port {port} is in use" if busy else f"--host {host} --port {port}: {error.strerror}"
+        raise InputError(f"{problem}; choose another with --port, or 0 for a free one") from error
 
 
 def run(options: Options) -> None:

@@ -63,8 +63,9 @@ def row_groups(file: Path, ids: np.ndarray) -> Iterator[pa.Table]:
             waiting.append(batch.take(pa.array(ids[first:last] - start)))
             start += len(batch)
             if last - yielded >= GROUP_ROWS or last == len(ids) > yielded:
-                yield pa.Table.from_batches(waiting).combine_chunks()
-                waiting, yielded = [], last
+                group = pa.Table.from_batches(waiting).combine_chunks()
+                waiting, yielded = [], last  # before the group is written, so that its rows are in memory once
+                yield group
 
 
 def write_split(file: Path, ids: np.ndarray, path: Path) -> None:

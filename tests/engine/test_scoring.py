@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from sentiment.engine.heads import Head
@@ -44,7 +45,8 @@ def test_a_batch_is_bounded_in_rows_and_in_tokens() -> None:
         assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= TOKENS_PER_BATCH
 
 
-def test_the_model_is_left_in_evaluation_mode() -> None:
-    model = LengthModel().train()
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_in_the_mode_it_was_in(training: bool) -> None:
+    model = LengthModel().train(training)
     score(model, Head(), [[1]], 2, "cpu")  # type: ignore[arg-type]
-    assert not model.training
+    assert model.training is training
