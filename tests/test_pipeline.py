@@ -128,6 +128,23 @@ def test_no_stage_depends_on_a_tool_and_no_package_of_the_pipeline_imports_one()
     assert not [dep for dep in deps if dep.startswith(tuple(f"sentiment/{name}" for name in TOOLS))]
 
 
+def test_packages_import_in_the_order_of_the_table_in_the_docs() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.split("| package |")[1].split("\n\n")[0]
+    named = [re.findall(r"`(?:sentiment/)?(\w+)(?:\.py)?`", line.split("|")[1]) for line in table.splitlines()[2:]]
+    order = [name for row in named for name in row]
+    assert sorted(order) == sorted([*(package.name for package in PACKAGES), "hub"])
+    exceptions = {("checkpoints/blocks.py", "backbones")}
+    for file in SOURCES:
+        path = file.relative_to(ROOT / "sentiment") if file.is_relative_to(ROOT / "sentiment") else file
+        package = path.parts[0].removesuffix(".py")
+        if package in order:
+            imported = {name.split(".")[1] for name in imported_names(file) if name.startswith("sentiment.")}
+            above = order[: order.index(package) + 1]
+            wrong = {(path.as_posix(), other) for other in imported & {*order} - {*above}}
+            assert wrong <= exceptions, wrong
+
+
 def test_the_table_of_what_reruns_is_what_the_deps_say() -> None:
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(sentiment/\S+\.py)` \| ([\w ]+) \|$", page, re.MULTILINE)
