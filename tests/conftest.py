@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,6 +47,12 @@ def manifest(**stated: Any) -> Manifest:
 def reading(max_length: int, side: str = "right", lowercase: bool = False) -> Manifest:
     """A manifest that says how texts are read."""
     return manifest(max_length=max_length, truncation_side=side, lowercase=lowercase)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold the most slow tests: begun last, one of them leaves all other workers idle."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture

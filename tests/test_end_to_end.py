@@ -152,20 +152,18 @@ def test_another_catalog_entry_reruns_nothing(project: Project) -> None:
 
 
 def test_the_same_choices_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
-    """Again by force, under another hash seed and time zone; and from nothing in another folder."""
-    project.run("dvc", "repro", "-f", PYTHONHASHSEED="7", TZ="Asia/Tokyo", LC_ALL="C")
-    assert project.dirty() == ""
+    """From nothing in another folder, under another hash seed, time zone and locale."""
     project.run("git", "clone", "-q", str(project.folder), str(tmp_path / "elsewhere"))
     elsewhere = Project(tmp_path / "elsewhere", tmp_path / "home")
     (elsewhere.folder / "dvc.lock").unlink()
-    output = elsewhere.run("dvc", "repro", PYTHONHASHSEED="11", TZ="America/Lima")
+    output = elsewhere.run("dvc", "repro", PYTHONHASHSEED="11", TZ="America/Lima", LC_ALL="C")
     assert ran(output) == list(STAGES)
     assert elsewhere.dirty() == ""
 
 
 def test_another_seed_changes_the_weights(project: Project) -> None:
     lock = YAML(typ="safe").load(project.folder / "dvc.lock")["stages"]
-    project.run("dvc", "exp", "run", "--temp", "-n", "seeded", "-S", "seed=1")
+    project.run("dvc", "exp", "run", "--temp", "-n", "seeded", "-S", "seed=1", "train")
     [reference] = project.run("git", "for-each-ref", "--format=%(refname)", "refs/exps/**/seeded").split()
     other = YAML(typ="safe").load(project.run("git", "show", f"{reference}:dvc.lock"))["stages"]
     for stage, out in (("base", "models/base"), ("train", "models/finetuned")):
