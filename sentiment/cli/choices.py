@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sentiment.cli.options import Commands, Options, add_command
-from sentiment.pipeline.params import Params, fields
+from sentiment.pipeline.params import Params, fields, is_section
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
@@ -25,16 +27,16 @@ def schema() -> str:
     return json.dumps(Params.model_json_schema(), indent=2) + "\n"
 
 
-def _allowed(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _allowed(node: Mapping[str, Any]) -> str:
     """Say in a few words what a part of the schema allows."""
     if "anyOf" in node:
-        return " or ".join(_allowed(part, definitions) for part in node["anyOf"])
+        return " or ".join(_allowed(part) for part in node["anyOf"])
     if "enum" in node or "const" in node:
         return ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     if node.get("type") == "object":
-        return f"for each label: {_allowed(node['additionalProperties'], definitions)}"
+        return f"for each label: {_allowed(node['additionalProperties'])}"
     if node.get("type") == "array":
-        return f"list of {_allowed(node['items'], definitions)}"
+        return f"list of {_allowed(node['items'])}"
     words = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "string": "text"}
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {node[key]:.10g}" for key, sign in signs.items() if key in node]
@@ -43,17 +45,9 @@ def _allowed(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 def rows() -> list[tuple[str, str, str]]:
     """List every param that is no section: dotted key, what is allowed, what it means."""
-    content = Params.model_json_schema()
-    definitions = content["$defs"]
-    found = []
-    for key, field in fields():
-        node: dict[str, Any] = content
-        for name in key.split("."):
-            node = node["properties"][name]
-            node = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-        if "properties" not in node:
-            found.append((key, _allowed(node, definitions), field.description))
-    return found
+    leaves = [(key, field) for key, field in fields() if not is_section(field.annotation)]
+    schemas = [TypeAdapter(field.rebuild_annotation()).json_schema() for _, field in leaves]
+    return [(key, _allowed(node), field.description) for (key, field), node in zip(leaves, schemas, strict=True)]
 
 
 def markdown() -> str:
