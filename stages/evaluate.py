@@ -22,7 +22,7 @@ from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
-from sentiment.evaluation import baselines, metrics, untuned
+from sentiment.evaluation import metrics, untuned
 from sentiment.evaluation.deltas import layer_deltas
 from sentiment.evaluation.untuned import ScoreFunction
 from sentiment.pipeline.artifacts import read_parquet, write_csv, write_json, write_parquet
@@ -75,6 +75,11 @@ def write_curves(name: str, labels: np.ndarray, positive: np.ndarray, threshold:
     write_csv(folder / f"confusion_{name}.csv", pd.DataFrame(pairs))
 
 
+def pick(measures: dict[str, float], *names: str) -> dict[str, float]:
+    """Keep the named measures alone."""
+    return {name: measures[name] for name in names}
+
+
 def main() -> None:
     """Measure the base and the fine-tuned model, and the baselines, on the test split."""
     all_params = load_params()
@@ -108,15 +113,17 @@ def main() -> None:
     floor = {**others, "linear_probe": probed, **{name: scores["test"] for name, scores in by_words.items()}}
     name_before = untuned.strongest(candidates, labels["validation"])
     before, threshold, bins = candidates[name_before]["test"], manifest.threshold, params.calibration_bins
-    on_validation = metrics.measure(labels["validation"], validation, bins, threshold)
     measures: dict[str, Any] = {
         "before": name_before,
         "test": metrics.measure(truth, after, bins, threshold),
         "base": metrics.measure(truth, before, bins),
-        "baselines": {name: baselines.measure_baseline(truth, values) for name, values in floor.items()},
+        "baselines": {
+            name: pick(metrics.measure(truth, values, bins), "accuracy", "f1", "roc_auc")
+            for name, values in floor.items()
+        },
         "gain": metrics.gain(truth, before, after, params.bootstrap_samples, seed, threshold),
         "validation": {
-            **{key: on_validation[key] for key in ("accuracy", "log_loss")},
+            **pick(metrics.measure(labels["validation"], validation, bins, threshold), "accuracy", "log_loss"),
             "temperature": manifest.temperature,
             "threshold": threshold,
         },
