@@ -88,20 +88,15 @@ def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], nam
     Raises:
         InputError: a number is not finite.
     """
-    total = together([])
-    for first, second in zip(before, after, strict=True):
-        added = second - first
-        change = WeightDelta(
-            len(added),
-            _square(first),
-            _square(second),
-            _square(added),
-            float(max(added.max(), -added.min())),
-            int(np.count_nonzero(first != second)),
-        )
-        total = total + change
+    total = together(_piece_delta(*both) for both in zip(before, after, strict=True))
     check_finite(total, name)
     return total
+
+
+def _piece_delta(before: np.ndarray, after: np.ndarray) -> WeightDelta:
+    added = after - before
+    largest, changed = float(max(added.max(), -added.min())), int(np.count_nonzero(before != after))
+    return WeightDelta(len(added), _square(before), _square(after), _square(added), largest, changed)
 
 
 def _square(numbers: np.ndarray) -> float:

@@ -54,10 +54,7 @@ def _contractible() -> re.Pattern[str]:
 _CONTRACTIBLE = _contractible()
 
 
-@lru_cache(maxsize=2**16)
-def _turns(word: str) -> bool:
-    """Ask `turns_meaning` once for each of the words that come again and again."""
-    return turns_meaning(word)
+_turns = lru_cache(maxsize=2**16)(turns_meaning)  # most words come again and again
 
 
 def _other_form(found: str, apostrophe: str) -> str:
