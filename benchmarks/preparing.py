@@ -38,9 +38,7 @@ def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
     tokenizer = load_tokenizer(Path(request["model"]))
     with meter() as used:
-        tokens = sum(
-            len(row) for part in encode(tokenizer, texts, material.manifest(material.LONG), None) for row in part.ids
-        )
+        tokens = sum(map(len, encode(tokenizer, texts, material.manifest(material.LONG)).ids))
     return {**used, "tokens": tokens}
 
 

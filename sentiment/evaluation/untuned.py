@@ -17,8 +17,7 @@ from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logi
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.pipeline.progress import say
-from sentiment.tokens.encoding import Ids
-from sentiment.tokens.prompts import encode_all
+from sentiment.tokens.encoding import Ids, encode
 from sentiment.tokens.tokenizer import load_tokenizer
 
 ScoreFunction = Callable[
@@ -47,7 +46,7 @@ def zero_shot(
     try:
         model, formulation = heads.load(folder, tokenizer, by_words, seed)
         encoded = {
-            split: encode_all(tokenizer, rows, by_words).ids for split, rows in {**texts, "": [*CONTENT_FREE]}.items()
+            split: encode(tokenizer, rows, by_words).ids for split, rows in {**texts, "": [*CONTENT_FREE]}.items()
         }
     except InputError as error:
         if not manifest.has_head:
