@@ -12,10 +12,10 @@ import csv
 import io
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -135,22 +135,6 @@ def shown(value: object) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
 
-@dataclass
-class _Alike:
-    """The unusable rows of one file with one problem: how many, and the first ten rows and labels."""
-
-    count: int = 0
-    rows: list[int] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-
-    def add(self, row: int, label: Any) -> None:
-        self.count += 1
-        if len(self.rows) < SHOWN_ROWS:
-            self.rows.append(row)
-        if len(self.labels) < SHOWN_ROWS and label not in self.labels:
-            self.labels.append(label)
-
-
 class Problems:
     """Counts the unusable rows of a stream by file and problem, and remembers the first ten of each."""
 
@@ -161,32 +145,39 @@ class Problems:
             labels: the label words that are allowed, for messages.
         """
         self.labels = labels or {}
-        self._groups: defaultdict[tuple[str, str], _Alike] = defaultdict(_Alike)
+        self._counts: Counter[tuple[str, str]] = Counter()  # by file and problem
+        self._first: defaultdict[tuple[str, str], tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
 
     @property
     def total(self) -> int:
         """Number of unusable rows."""
-        return sum(group.count for group in self._groups.values())
+        return self._counts.total()
 
     def add(self, chunk: Chunk) -> None:
         """Count those of a chunk."""
         for source, row, label, problem in zip(chunk.sources, chunk.numbers, chunk.labels, chunk.problems, strict=True):
             if problem:
-                self._groups[source, problem].add(row, label)
+                self._counts[source, problem] += 1
+                rows, labels = self._first[source, problem]
+                if len(rows) < SHOWN_ROWS:
+                    rows.append(row)
+                if len(labels) < SHOWN_ROWS and label not in labels:
+                    labels.append(label)
 
     def describe(self) -> str:
         """List them, one line for each file and problem."""
-        lines = [self._line(source, problem, rows) for (source, problem), rows in sorted(self._groups.items())]
+        lines = [self._line(*group) for group in sorted(self._counts)]
         hidden = [f"and {len(lines) - SHOWN_ROWS} more such lines"] if len(lines) > SHOWN_ROWS else []
         return "\n  ".join([*lines[:SHOWN_ROWS], *hidden])
 
-    def _line(self, source: str, problem: str, alike: _Alike) -> str:
-        more = f" and {alike.count - SHOWN_ROWS} more" if alike.count > SHOWN_ROWS else ""
-        line = f"{source}: {problem} in row {', '.join(map(str, alike.rows))}{more}"
+    def _line(self, source: str, problem: str) -> str:
+        count, (rows, labels) = self._counts[source, problem], self._first[source, problem]
+        more = f" and {count - SHOWN_ROWS} more" if count > SHOWN_ROWS else ""
+        line = f"{source}: {problem} in row {', '.join(map(str, rows))}{more}"
         if problem != UNKNOWN_LABEL:
             return line
         words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in self.labels.items())
-        return f"{line} (found {', '.join(shown(repr(label)) for label in alike.labels)}; allowed {words})"
+        return f"{line} (found {', '.join(shown(repr(label)) for label in labels)}; allowed {words})"
 
 
 @dataclass(frozen=True)
