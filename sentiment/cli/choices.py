@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,18 @@ def markdown() -> str:
     """Write docs/choices.md."""
     from tabulate import tabulate
 
-    parts: dict[str, list[tuple[str, str, str]]] = {}
-    for key, may_be, text in rows():
-        parts.setdefault(key.split(".")[0] if "." in key else "", []).append((f"`{key}`", may_be, text))
     about = {key: field.description for key, field in fields()}
     lines = ["# Choices", "", f"Every key of `{PARAMS}`; written by `python -m sentiment choices --write`.", ""]
-    for part, listed in parts.items():
+    for part, listed in groupby(rows(), key=lambda row: row[0].split(".")[0] if "." in row[0] else ""):
+        cells = [(f"`{key}`", may_be, text) for key, may_be, text in listed]
         lines += [f"## {part or 'Above the sections'}", "", *([f"{about[part]}.", ""] if part else [])]
-        lines += [tabulate(listed, ("key", "allowed", "meaning"), tablefmt="github"), ""]
+        lines += [tabulate(cells, ("key", "allowed", "meaning"), tablefmt="github"), ""]
     return "\n".join(lines)
 
 
 def commented(text: str) -> str:
     """Put each param's text beside its value, in place of the comment there."""
-    about = {key: field.description for key, field in fields()}
+    about = {key: field.description for key, field in fields() if "." in key or not is_section(field.annotation)}
     lines: list[str] = []
     path: list[str] = []
     for line in text.splitlines():
@@ -76,8 +75,7 @@ def commented(text: str) -> str:
             path = [*path[: len(found[1]) // 2], found[2]]
             value = re.split(r"\s+# ", line)[0].rstrip()
             key = ".".join(path)
-            is_top_section = len(path) == 1 and any(other.startswith(f"{key}.") for other in about)
-            comment = f"# {about[key]}" if key in about and not is_top_section else ""
+            comment = f"# {about[key]}" if key in about else ""
             line = f"{value:<{COMMENT_COLUMN - 2}}  {comment}".rstrip()
         lines.append(line)
     return "\n".join(lines) + "\n"

@@ -84,7 +84,6 @@ def render(template: Path, **content: Any) -> str:
         loader=FileSystemLoader(template.parent),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
-        trim_blocks=False,
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
