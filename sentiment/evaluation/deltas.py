@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,7 +73,7 @@ class WeightDelta:
 
 def together(changes: Iterable[WeightDelta]) -> WeightDelta:
     """Take any number of tensors together."""
-    return reduce(WeightDelta.__add__, changes, WeightDelta(0, 0.0, 0.0, 0.0, 0.0, 0))
+    return sum(changes, start=WeightDelta(0, 0.0, 0.0, 0.0, 0.0, 0))
 
 
 def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], name: str) -> WeightDelta:

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -241,10 +241,8 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def numbered(items: Iterable[Item], size: int) -> Iterator[tuple[range, list[Item]]]:
     """Part a stream as `batched` does, with the numbers of the items, counted from 1."""
-    first = 1
-    for batch in batched(items, size):
+    for first, batch in zip(count(1, size), batched(items, size), strict=False):
         yield range(first, first + len(batch)), batch
-        first += len(batch)
 
 
 def _chunk(
