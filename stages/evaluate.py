@@ -48,7 +48,7 @@ def predicted_labels(positive: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def prediction_table(test: pd.DataFrame, after: np.ndarray, before: np.ndarray, threshold: float) -> pd.DataFrame:
-    """Lay every test row beside both models' probabilities.
+    """List every test row with both models' probabilities.
 
     Returns:
         id, text, tags, label, predicted and correct (of the fine-tuned model, label words), probability_positive and

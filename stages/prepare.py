@@ -51,7 +51,7 @@ def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[Rev
 
 
 def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[ReviewColumns]:
-    """Lay generated reviews out as columns, some thousands at a time."""
+    """Turn generated reviews into columns, some thousands at a time."""
     for numbers, batch in numbered(reviews, READ_ROWS):
         yield {
             "text": [review.text for review in batch],

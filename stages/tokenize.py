@@ -2,7 +2,7 @@
 
 In: the train and validation splits of data/prepared (test is read by evaluate alone) and the tokenizer of models/base.
 Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, input_ids (ragged, without padding), length
-(tokens) and label; metrics/tokenize.json. Edited copies of train reviews, where asked for, follow the reviews.
+(tokens) and label; metrics/tokenize.json. Edited copies of train reviews, if there are any, follow the reviews.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def scratch() -> Iterator[Path]:
     """Make an empty folder below `.dvc/tmp/scratch`, and remove it with all it holds at the end.
 
     What a killed process has left is removed first. A process holds a lock on its folder, which the system takes back
-    when the process ends however it ends, so that nobody removes the folder of one that still runs.
+    when the process ends, however it ends, so that the folder of a running process is never removed.
 
     Yields:
         The folder.
@@ -30,7 +30,7 @@ def scratch() -> Iterator[Path]:
                 _remove_leftover(folder)
             own = Path(tempfile.mkdtemp(dir=SCRATCH))
             held.enter_context(_locked(own))
-        # somebody may have removed it; what is left goes with the next call
+        # it may be gone already; what cannot be removed now goes with the next call
         held.callback(shutil.rmtree, own, ignore_errors=True)
         yield own
 

@@ -279,7 +279,7 @@ def check_columns(source: str, found: Iterable[str], wanted: Wanted) -> None:
 
 @contextmanager
 def decoded(stream: IO[bytes], source: str, newline: str | None) -> Iterator[io.TextIOWrapper]:
-    """Read bytes as UTF-8, with or without a byte order mark; other bytes become surrogates, for each row to tell.
+    """Read bytes as UTF-8, with or without a byte order mark; other bytes become surrogates, which mark their row.
 
     The stream stays open.
 
@@ -397,7 +397,7 @@ def _object_chunks(
 ) -> Iterator[Chunk]:
     """Take texts and labels out of JSON objects, each with its problem; what an object lacks is None.
 
-    The first chunk must have texts, so that nobody waits for the end; a label may first appear far down.
+    The first chunk must have texts, or the error would come only at the end; a label may first appear far down.
     """
     keys: dict[str, None] = {}
     for numbers, batch in numbered(objects, size):
@@ -419,7 +419,7 @@ def json_line(record: Mapping[str, Any]) -> str:
 def parquet_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
     """Read a parquet file, without ever holding a row group as a whole.
 
-    Where labels are wanted, the other columns are left out: nobody writes those rows again, and they may be large.
+    Where labels are wanted, the other columns are left out: only predict writes rows again, and they may be large.
 
     Yields:
         First a chunk without rows, for the schema; then the rows.

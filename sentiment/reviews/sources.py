@@ -1,6 +1,6 @@
 """Read a labelled dataset by splits: from a file, a folder of split files, the IMDb tree, or a hub snapshot.
 
-What is wrong with a file as a whole is found when its rows are asked for; texts and labels are left unjudged.
+What is wrong with a file as a whole is found when its rows are read; texts and labels are left unjudged.
 """
 
 from __future__ import annotations
