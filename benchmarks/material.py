@@ -18,7 +18,7 @@ from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.reviews.cleaning import without_breaks
-from sentiment.tokens.prompts import encode_all
+from sentiment.tokens.encoding import encode
 
 PROMPT, WORDS = "{review} Overall it was", {"negative": ["bad"], "positive": ["good"]}
 SHORT, LONG = 128, 512  # tokens: the lengths that recipes pad to
@@ -135,7 +135,7 @@ def write_ids(folder: Path, name: str, texts: list[str], work: Path) -> dict[str
     tokenizer, longest = load_tokenizer(folder), min(LONG, max_positions(load_config(folder)))
 
     def ids(limit: int, formulation: str) -> list[list[int]]:
-        return encode_all(tokenizer, texts, manifest(limit, formulation)).ids
+        return encode(tokenizer, texts, manifest(limit, formulation)).ids
 
     head = ids(longest, "head")
     fixed = SHORT if sum(len(row) > SHORT for row in head) <= 0.01 * len(head) else longest

@@ -38,9 +38,7 @@ def tokenize(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
     tokenizer = load_tokenizer(Path(request["model"]))
     with meter() as used:
-        tokens = sum(
-            len(row) for part in encode(tokenizer, texts, material.manifest(material.LONG), None) for row in part.ids
-        )
+        tokens = sum(map(len, encode(tokenizer, texts, material.manifest(material.LONG)).ids))
     return {**used, "tokens": tokens}
 
 
@@ -78,10 +76,9 @@ def baseline(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
 
     labels = np.arange(len(texts)) % 2
     tenth = len(texts) // 10
+    rows = {"train": slice(2 * tenth, None), "validation": slice(tenth), "test": slice(tenth, 2 * tenth)}
     with meter() as used:
-        baselines.tfidf_lr(
-            texts[2 * tenth :], labels[2 * tenth :], texts[:tenth], labels[:tenth], texts[tenth : 2 * tenth]
-        )
+        baselines.tfidf_lr({s: texts[r] for s, r in rows.items()}, {s: labels[r] for s, r in rows.items()})
     return dict(used)
 
 

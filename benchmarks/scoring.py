@@ -62,13 +62,13 @@ def by_us(folder: str, texts: list[str]) -> list[float]:
     from sentiment.engine import heads
     from sentiment.engine.scoring import score
     from sentiment.pipeline.params import load_params
-    from sentiment.tokens.prompts import encode_all
+    from sentiment.tokens.encoding import encode
     from sentiment.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(Path(folder))
     manifest = material.manifest(MAX_LENGTH)
     model, formulation = heads.load(Path(folder), tokenizer, manifest, seed=0)
-    ids = encode_all(tokenizer, texts, manifest).ids
+    ids = encode(tokenizer, texts, manifest).ids
     return positive(score(model, formulation, ids, load_params().evaluate.batch_size, "cpu"))
 
 

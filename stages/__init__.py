@@ -5,7 +5,7 @@ import threading
 import time
 from pathlib import Path
 
-# Read by OpenMP when torch brings it: threads that wait sleep, instead of keeping a core from whoever else needs it.
+# Read by OpenMP when torch brings it: threads that wait sleep, instead of keeping a core from other processes.
 # With another job on the machine two spinning threads are many times slower than one; asleep they lose their share.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -19,7 +19,7 @@ def _dvc() -> int:
     and lives on when dvc dies.
     """
     parent = os.getppid()
-    process = Path("/proc") / str(parent)  # Linux alone has it; the shells of macOS give way
+    process = Path("/proc") / str(parent)  # Linux alone has it; on macOS the shell replaces itself
     try:
         if (process / "comm").read_text().strip() not in ("sh", "dash", "ksh", "fish", "bash", "zsh"):
             return parent

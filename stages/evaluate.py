@@ -22,17 +22,16 @@ from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
-from sentiment.evaluation import baselines, metrics, untuned
+from sentiment.evaluation import metrics, untuned
 from sentiment.evaluation.deltas import layer_deltas
 from sentiment.evaluation.untuned import ScoreFunction
-from sentiment.pipeline.artifacts import read_parquet, write_csv, write_json, write_parquet
+from sentiment.pipeline.artifacts import write_csv, write_json, write_parquet
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.labels import LABELS, SPLITS, THRESHOLD, decide
 from sentiment.pipeline.params import load_params
 from sentiment.pipeline.paths import BASE, EVALUATE_METRICS, FINETUNED, PREDICTIONS, PREPARED, TEST_CURVES, TOKENIZED
 from sentiment.pipeline.progress import say, timed
-from sentiment.tokens.encoding import Ids
-from sentiment.tokens.prompts import encode_all
+from sentiment.tokens.encoding import Ids, encode
 from sentiment.tokens.tokenizer import load_tokenizer
 
 
@@ -49,7 +48,7 @@ def predicted_labels(positive: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def prediction_table(test: pd.DataFrame, after: np.ndarray, before: np.ndarray, threshold: float) -> pd.DataFrame:
-    """Lay every test row beside both models' probabilities.
+    """List every test row with both models' probabilities.
 
     Returns:
         id, text, tags, label, predicted and correct (of the fine-tuned model, label words), probability_positive and
@@ -67,12 +66,16 @@ def prediction_table(test: pd.DataFrame, after: np.ndarray, before: np.ndarray, 
 
 def write_curves(name: str, labels: np.ndarray, positive: np.ndarray, threshold: float, bins: int) -> None:
     """Write the data behind one model's plots: confusion, ROC, precision-recall and calibration."""
-    folder = TEST_CURVES
-    write_json(folder / f"roc_{name}.json", metrics.roc_points(labels, positive))
-    write_json(folder / f"precision_recall_{name}.json", metrics.precision_recall_points(labels, positive))
-    write_json(folder / f"calibration_{name}.json", metrics.calibration_bins(labels, positive, bins))
+    write_json(TEST_CURVES / f"roc_{name}.json", metrics.roc_points(labels, positive))
+    write_json(TEST_CURVES / f"precision_recall_{name}.json", metrics.precision_recall_points(labels, positive))
+    write_json(TEST_CURVES / f"calibration_{name}.json", metrics.calibration_bins(labels, positive, bins))
     pairs = {"actual": np.array(LABELS)[labels], "predicted": predicted_labels(positive, threshold)}
-    write_csv(folder / f"confusion_{name}.csv", pd.DataFrame(pairs))
+    write_csv(TEST_CURVES / f"confusion_{name}.csv", pd.DataFrame(pairs))
+
+
+def pick(measures: dict[str, float], *names: str) -> dict[str, float]:
+    """Keep the named measures alone."""
+    return {name: measures[name] for name in names}
 
 
 def main() -> None:
@@ -82,7 +85,7 @@ def main() -> None:
     seed, device = all_params.seed, all_params.device
     set_up_torch(seed, all_params.threads, device)
     scored = partial(score, batch_size=params.batch_size, device=device)
-    splits = {split: read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
+    splits = {split: pd.read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
     texts = {split: rows["text"].tolist() for split, rows in splits.items()}
     labels = {split: rows["label"].to_numpy() for split, rows in splits.items()}
     test, truth = splits["test"], labels["test"]
@@ -90,7 +93,7 @@ def main() -> None:
     ids: dict[str, Ids] = {
         split: load_from_disk(TOKENIZED / split)["input_ids"][: len(splits[split])] for split in SPLITS[:2]
     }
-    encoded = encode_all(load_tokenizer(FINETUNED), texts["test"], manifest)
+    encoded = encode(load_tokenizer(FINETUNED), texts["test"], manifest)
     ids["test"] = encoded.ids
     judged = {split: texts[split] for split in ("validation", "test")}
     reviews = sum(map(len, judged.values()))
@@ -108,15 +111,17 @@ def main() -> None:
     floor = {**others, "linear_probe": probed, **{name: scores["test"] for name, scores in by_words.items()}}
     name_before = untuned.strongest(candidates, labels["validation"])
     before, threshold, bins = candidates[name_before]["test"], manifest.threshold, params.calibration_bins
-    on_validation = metrics.measure(labels["validation"], validation, bins, threshold)
     measures: dict[str, Any] = {
         "before": name_before,
         "test": metrics.measure(truth, after, bins, threshold),
         "base": metrics.measure(truth, before, bins),
-        "baselines": {name: baselines.measure_baseline(truth, values) for name, values in floor.items()},
+        "baselines": {
+            name: pick(metrics.measure(truth, values, bins), "accuracy", "f1", "roc_auc")
+            for name, values in floor.items()
+        },
         "gain": metrics.gain(truth, before, after, params.bootstrap_samples, seed, threshold),
         "validation": {
-            **{key: on_validation[key] for key in ("accuracy", "log_loss")},
+            **pick(metrics.measure(labels["validation"], validation, bins, threshold), "accuracy", "log_loss"),
             "temperature": manifest.temperature,
             "threshold": threshold,
         },

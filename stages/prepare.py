@@ -24,7 +24,7 @@ from sentiment.hub import fetch
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.params import PrepareParams, load_params
+from sentiment.pipeline.params import Params, load_params
 from sentiment.pipeline.paths import CATALOG, PREPARE_METRICS, PREPARED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
@@ -51,7 +51,7 @@ def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[Rev
 
 
 def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[ReviewColumns]:
-    """Lay generated reviews out as columns, some thousands at a time."""
+    """Turn generated reviews into columns, some thousands at a time."""
     for numbers, batch in numbered(reviews, READ_ROWS):
         yield {
             "text": [review.text for review in batch],
@@ -78,11 +78,9 @@ def judge_rows(chunk: Chunk, numbers: dict[str, int], strip_html_breaks: bool) -
     return replace(chunk, texts=texts, problems=problems).judged()
 
 
-def usable_rows(
-    chunks: Chunks, labels: dict[str, list[Any]], strip_html_breaks: bool, problems: Problems
-) -> Iterator[ReviewColumns]:
-    """Keep the rows that have a known label and a text, with tags; `problems` takes up the others."""
-    numbers = label_numbers(labels)
+def usable_rows(chunks: Chunks, strip_html_breaks: bool, problems: Problems) -> Iterator[ReviewColumns]:
+    """Keep the rows that have a label known to `problems` and a text, with tags; `problems` counts the others."""
+    numbers = label_numbers(problems.labels)
     for chunk in chunks:
         judged = judge_rows(chunk, numbers, strip_html_breaks)
         problems.add(judged)
@@ -96,9 +94,7 @@ def usable_rows(
         }
 
 
-def spool_dataset(
-    entry: dict[str, Any], where: str, params: PrepareParams, seed: int, file: Path
-) -> tuple[Splits, int]:
+def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, int]:
     """Write the usable rows of a dataset to the scratch file.
 
     Returns:
@@ -108,10 +104,10 @@ def spool_dataset(
         InputError: there are unusable rows and they are not to be dropped.
     """
     if entry["source"] == "builtin":
-        return spool(generate_reviews(entry, seed), file), 0
-    problems = Problems(entry["labels"])
+        return spool(generate_reviews(entry, all_params.seed), file), 0
+    params, problems = all_params.prepare, Problems(entry["labels"])
     chunks = read_dataset(entry, where)
-    rows = {split: usable_rows(c, entry["labels"], params.strip_html_breaks, problems) for split, c in chunks.items()}
+    rows = {split: usable_rows(part, params.strip_html_breaks, problems) for split, part in chunks.items()}
     splits = spool(rows, file)
     if problems.total and params.on_bad_rows == "error":
         raise InputError(
@@ -122,24 +118,21 @@ def spool_dataset(
     return splits, problems.total
 
 
-def make_splits(
-    entry: dict[str, Any], where: str, params: PrepareParams, seed: int, file: Path
-) -> tuple[Splits, dict[str, Any]]:
+def make_splits(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, dict[str, Any]]:
     """Make the three splits of a dataset.
 
     Args:
         entry: the catalog entry.
         where: its place, for messages.
-        params: the stage's params.
-        seed: the seed of params.yaml.
+        all_params: the content of params.yaml.
         file: the scratch file, yet to be written.
 
     Returns:
         The splits, as numbers of the rows that stand in the scratch file, and the counts for metrics/prepare.json.
     """
-    splits, left_out = spool_dataset(entry, where, params, seed, file)
+    splits, left_out = spool_dataset(entry, where, all_params, file)
     splits, counts = drop_repetitions(splits)
-    splits = complete_splits(splits, params, seed)
+    splits = complete_splits(splits, all_params.prepare, all_params.seed)
     check_rows_per_label(splits, where)
     rows = {split: len(table) for split, table in splits.items()}
     positive = {split: float(table["label"].mean()) for split, table in splits.items()}
@@ -153,7 +146,7 @@ def main() -> None:
     with timed(f"preparing {name}"), scratch() as folder:
         file = folder / "reviews.arrow"
         entry, where = catalog_entry("datasets", name), f"{CATALOG}: datasets.{name}"
-        splits, counts = make_splits(entry, where, all_params.prepare, all_params.seed, file)
+        splits, counts = make_splits(entry, where, all_params, file)
         PREPARED.mkdir(parents=True, exist_ok=True)
         for split, rows in splits.items():
             write_split(file, rows["id"].to_numpy(), PREPARED / f"{split}.parquet")

@@ -2,7 +2,7 @@
 
 In: the train and validation splits of data/prepared (test is read by evaluate alone) and the tokenizer of models/base.
 Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, input_ids (ragged, without padding), length
-(tokens) and label; metrics/tokenize.json. Edited copies of train reviews, where asked for, follow the reviews.
+(tokens) and label; metrics/tokenize.json. Edited copies of train reviews, if there are any, follow the reviews.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from sentiment.pipeline.paths import BASE, PREPARED, TOKENIZE_METRICS, TOKENIZED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
 from sentiment.reviews.augmentation import augment
-from sentiment.tokens.encoding import CHUNK, Prompt, check_max_length, encode
-from sentiment.tokens.prompts import label_word_ids, prompt_of
+from sentiment.tokens.encoding import CHUNK, check_max_length, encode
+from sentiment.tokens.prompts import label_word_ids
 from sentiment.tokens.tokenizer import load_config, load_tokenizer, max_positions
 
 SCHEMA = pa.schema({"id": pa.int64(), "input_ids": pa.list_(pa.int32()), "length": pa.int32(), "label": pa.int64()})
@@ -59,7 +59,6 @@ def tokenize_split(
     reviews: Iterable[tuple[Any, list[str]]],
     tokenizer: Any,
     manifest: Manifest,
-    prompt: Prompt | None,
     folder: Path,
     file: Path,
 ) -> dict[str, float]:
@@ -69,7 +68,6 @@ def tokenize_split(
         reviews: from `read_copies`.
         tokenizer: the backbone's.
         manifest: how texts are read; see `encode`.
-        prompt: what stands around each text; None for the text alone.
         folder: where to.
         file: the scratch file, which the dataset is read from while it is written.
 
@@ -79,7 +77,7 @@ def tokenize_split(
     rows = tokens = truncated = 0
     with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, SCHEMA) as writer:
         for batch, texts in reviews:
-            [encoded] = encode(tokenizer, texts, manifest, prompt)
+            encoded = encode(tokenizer, texts, manifest)
             ids = pa.array(encoded.ids, SCHEMA.field("input_ids").type)
             lengths = pa.compute.list_value_length(ids)
             writer.write(pa.record_batch([batch["id"], ids, lengths, batch["label"]], schema=SCHEMA))
@@ -104,8 +102,7 @@ def main() -> None:
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
     manifest = Manifest.from_params(all_params.model.formulation, params)
-    prompt = prompt_of(tokenizer, manifest)
-    if prompt is not None:
+    if not manifest.has_head:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}
     with scratch() as folder:
@@ -113,7 +110,7 @@ def main() -> None:
             reviews = read_copies(PREPARED / f"{split}.parquet", params.augmentation, copies, all_params.seed)
             with timed(f"tokenizing {split}"):
                 place, file = TOKENIZED / split, folder / f"{split}.arrow"
-                metrics[split] = tokenize_split(reviews, tokenizer, manifest, prompt, place, file)
+                metrics[split] = tokenize_split(reviews, tokenizer, manifest, place, file)
             counts = metrics[split]
             say(f"{split}: {counts['tokens']} tokens, {counts['truncated_share']:.1%} of the reviews cut")
     write_json(TOKENIZE_METRICS, metrics)

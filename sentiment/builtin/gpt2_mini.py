@@ -51,10 +51,7 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int, positions: int) -> Pr
     wrap: Any = PreTrainedTokenizerFast  # its constructor is untyped
     wrapped: PreTrainedTokenizerFast = wrap(
         tokenizer_object=tokenizer,
-        bos_token=END_OF_TEXT,
-        eos_token=END_OF_TEXT,
-        unk_token=END_OF_TEXT,
-        pad_token=END_OF_TEXT,
+        **dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), END_OF_TEXT),
         model_max_length=positions,
     )
     return wrapped

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sentiment.cli.options import Commands, Options, add_command
-from sentiment.pipeline.params import Params, fields
+from sentiment.pipeline.params import Params, fields, is_section
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
@@ -25,16 +28,16 @@ def schema() -> str:
     return json.dumps(Params.model_json_schema(), indent=2) + "\n"
 
 
-def _allowed(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+def _allowed(node: Mapping[str, Any]) -> str:
     """Say in a few words what a part of the schema allows."""
     if "anyOf" in node:
-        return " or ".join(_allowed(part, definitions) for part in node["anyOf"])
+        return " or ".join(_allowed(part) for part in node["anyOf"])
     if "enum" in node or "const" in node:
         return ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     if node.get("type") == "object":
-        return f"for each label: {_allowed(node['additionalProperties'], definitions)}"
+        return f"for each label: {_allowed(node['additionalProperties'])}"
     if node.get("type") == "array":
-        return f"list of {_allowed(node['items'], definitions)}"
+        return f"list of {_allowed(node['items'])}"
     words = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "string": "text"}
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {node[key]:.10g}" for key, sign in signs.items() if key in node]
@@ -43,37 +46,27 @@ def _allowed(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 def rows() -> list[tuple[str, str, str]]:
     """List every param that is no section: dotted key, what is allowed, what it means."""
-    content = Params.model_json_schema()
-    definitions = content["$defs"]
-    found = []
-    for key, field in fields():
-        node: dict[str, Any] = content
-        for name in key.split("."):
-            node = node["properties"][name]
-            node = definitions[node["$ref"].rpartition("/")[2]] if "$ref" in node else node
-        if "properties" not in node:
-            found.append((key, _allowed(node, definitions), field.description))
-    return found
+    leaves = [(key, field) for key, field in fields() if not is_section(field.annotation)]
+    schemas = [TypeAdapter(field.rebuild_annotation()).json_schema() for _, field in leaves]
+    return [(key, _allowed(node), field.description) for (key, field), node in zip(leaves, schemas, strict=True)]
 
 
 def markdown() -> str:
     """Write docs/choices.md."""
     from tabulate import tabulate
 
-    parts: dict[str, list[tuple[str, str, str]]] = {}
-    for key, may_be, text in rows():
-        parts.setdefault(key.split(".")[0] if "." in key else "", []).append((f"`{key}`", may_be, text))
     about = {key: field.description for key, field in fields()}
     lines = ["# Choices", "", f"Every key of `{PARAMS}`; written by `python -m sentiment choices --write`.", ""]
-    for part, listed in parts.items():
+    for part, listed in groupby(rows(), key=lambda row: row[0].split(".")[0] if "." in row[0] else ""):
+        cells = [(f"`{key}`", may_be, text) for key, may_be, text in listed]
         lines += [f"## {part or 'Above the sections'}", "", *([f"{about[part]}.", ""] if part else [])]
-        lines += [tabulate(listed, ("key", "allowed", "meaning"), tablefmt="github"), ""]
+        lines += [tabulate(cells, ("key", "allowed", "meaning"), tablefmt="github"), ""]
     return "\n".join(lines)
 
 
 def commented(text: str) -> str:
     """Put each param's text beside its value, in place of the comment there."""
-    about = {key: field.description for key, field in fields()}
+    about = {key: field.description for key, field in fields() if "." in key or not is_section(field.annotation)}
     lines: list[str] = []
     path: list[str] = []
     for line in text.splitlines():
@@ -82,8 +75,7 @@ def commented(text: str) -> str:
             path = [*path[: len(found[1]) // 2], found[2]]
             value = re.split(r"\s+# ", line)[0].rstrip()
             key = ".".join(path)
-            is_top_section = len(path) == 1 and any(other.startswith(f"{key}.") for other in about)
-            comment = f"# {about[key]}" if key in about and not is_top_section else ""
+            comment = f"# {about[key]}" if key in about else ""
             line = f"{value:<{COMMENT_COLUMN - 2}}  {comment}".rstrip()
         lines.append(line)
     return "\n".join(lines) + "\n"

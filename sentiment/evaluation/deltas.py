@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,7 +73,7 @@ class WeightDelta:
 
 def together(changes: Iterable[WeightDelta]) -> WeightDelta:
     """Take any number of tensors together."""
-    return reduce(WeightDelta.__add__, changes, WeightDelta(0, 0.0, 0.0, 0.0, 0.0, 0))
+    return sum(changes, start=WeightDelta(0, 0.0, 0.0, 0.0, 0.0, 0))
 
 
 def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], name: str) -> WeightDelta:
@@ -88,20 +87,15 @@ def measure_delta(before: Iterable[np.ndarray], after: Iterable[np.ndarray], nam
     Raises:
         InputError: a number is not finite.
     """
-    total = together([])
-    for first, second in zip(before, after, strict=True):
-        added = second - first
-        change = WeightDelta(
-            len(added),
-            _square(first),
-            _square(second),
-            _square(added),
-            float(max(added.max(), -added.min())),
-            int(np.count_nonzero(first != second)),
-        )
-        total = total + change
+    total = together(_piece_delta(*both) for both in zip(before, after, strict=True))
     check_finite(total, name)
     return total
+
+
+def _piece_delta(before: np.ndarray, after: np.ndarray) -> WeightDelta:
+    added = after - before
+    largest, changed = float(max(added.max(), -added.min())), int(np.count_nonzero(before != after))
+    return WeightDelta(len(added), _square(before), _square(after), _square(added), largest, changed)
 
 
 def _square(numbers: np.ndarray) -> float:

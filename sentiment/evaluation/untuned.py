@@ -17,8 +17,7 @@ from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logi
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.pipeline.progress import say
-from sentiment.tokens.encoding import Ids
-from sentiment.tokens.prompts import encode_all
+from sentiment.tokens.encoding import Ids, encode
 from sentiment.tokens.tokenizer import load_tokenizer
 
 ScoreFunction = Callable[
@@ -47,7 +46,7 @@ def zero_shot(
     try:
         model, formulation = heads.load(folder, tokenizer, by_words, seed)
         encoded = {
-            split: encode_all(tokenizer, rows, by_words).ids for split, rows in {**texts, "": [*CONTENT_FREE]}.items()
+            split: encode(tokenizer, rows, by_words).ids for split, rows in {**texts, "": [*CONTENT_FREE]}.items()
         }
     except InputError as error:
         if not manifest.has_head:
@@ -69,18 +68,15 @@ def by_head(model: Any, ids: Mapping[str, Ids], scored: ScoreFunction) -> BySpli
 def probe(model: Any, ids: Mapping[str, Ids], labels: BySplit, scored: ScoreFunction) -> np.ndarray:
     """Fit a linear probe on the base model's features of train, choose on validation, and score test."""
     features = {split: scored(model, Features(), rows) for split, rows in ids.items()}
-    return baselines.linear_probe(
-        features["train"], labels["train"], features["validation"], labels["validation"], features["test"]
-    )
+    return baselines.linear_probe(features, labels)
 
 
 def bag_of_words(texts: Mapping[str, list[str]], labels: BySplit) -> BySplit:
     """Fit the baselines that need no model on train, choose on validation, and score test; by name."""
-    rows = (texts["train"], labels["train"], texts["validation"], labels["validation"], texts["test"])
     return {
         "majority": baselines.majority(labels["train"], len(labels["test"])),
-        "tfidf_lr": baselines.tfidf_lr(*rows),
-        "nbsvm": baselines.nbsvm(*rows),
+        "tfidf_lr": baselines.tfidf_lr(texts, labels),
+        "nbsvm": baselines.nbsvm(texts, labels),
     }
 
 

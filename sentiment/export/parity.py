@@ -3,7 +3,7 @@
 `open_onnx` is all that it takes to ask an exported folder:
 
     tokenizer, manifest = load_tokenizer(folder), Manifest.read(folder)
-    ids = encode_all(tokenizer, texts, manifest).ids
+    ids = encode(tokenizer, texts, manifest).ids
     logits = open_onnx(folder / "model.onnx", threads=1)(ids, 32)
     positive = probabilities(logits, manifest.temperature)
 """

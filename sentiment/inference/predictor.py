@@ -22,7 +22,7 @@ from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.registry import fetching
 from sentiment.reviews.files import CHUNK_ROWS, batched, encoding_problem, judge
-from sentiment.tokens.prompts import encode_all
+from sentiment.tokens.encoding import encode
 from sentiment.tokens.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Predictor:
         Raises:
             InputError: names the first text that has none.
         """
-        ids = encode_all(self.tokenizer, texts, self.manifest).ids
+        ids = encode(self.tokenizer, texts, self.manifest).ids
         for text, row in zip(texts, ids, strict=True):
             if not row:
                 raise InputError(f"no token of the model's vocabulary stands in the text {text!r}")

@@ -68,13 +68,6 @@ def write_parquet(path: Path, table: pd.DataFrame) -> None:
     table.to_parquet(path, index=False)
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a parquet table."""
-    import pandas as pd
-
-    return pd.read_parquet(path)
-
-
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as UTF-8 CSV, without its index, floats with six digits."""
     path.parent.mkdir(parents=True, exist_ok=True)

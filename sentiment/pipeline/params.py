@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -253,79 +253,64 @@ def problems_of(kind: type[BaseModel], content: Any) -> list[str]:
 
 def _dotted_key(content: Any, detail: ErrorDetails) -> str:
     """Return the dotted key of a problem; pydantic names the members of unions in between, which are no keys."""
-    last = str(detail["loc"][-1]) if detail["type"] in ("missing", "extra_forbidden") else None
-    parts: list[str] = []
+    parts = []
     for step in detail["loc"]:
         held = isinstance(content, Mapping) and step in content
-        held = held or (isinstance(content, list) and isinstance(step, int))
-        if held:
+        if held or (isinstance(content, list) and isinstance(step, int)):
             content = content[step]
             parts.append(str(step))
-    return ".".join([*parts, *([last] if last and detail["type"] == "missing" else [])])
+    return ".".join([*parts, str(detail["loc"][-1])] if detail["type"] == "missing" else parts)
 
 
-_BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
-_KINDS = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping",
-    "finite_number": "a finite number",
-    "float_type": "a number",
-    "int_type": "a whole number",
-    "list_type": "a list",
-    "model_type": "a mapping",
-    "string_type": "text",
+_MUST = {  # pydantic's type of an error -> what is required, with the limits from the error's context
+    "bool_type": "be true or false",
+    "dict_type": "be a mapping",
+    "finite_number": "be a finite number",
+    "float_type": "be a number",
+    "greater_than": "be greater than {gt:.10g}",
+    "greater_than_equal": "be at least {ge:.10g}",
+    "int_type": "be a whole number",
+    "less_than": "be less than {lt:.10g}",
+    "less_than_equal": "be at most {le:.10g}",
+    "list_type": "be a list",
+    "model_type": "be a mapping",
+    "string_pattern_mismatch": "match {pattern}",
+    "string_type": "be text",
+    "too_short": "have a length of at least {min_length}",
 }
 
 
 def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> str:
     """Explain what is wrong with one value."""
-    detail, path = details[0], key.split(".")
+    detail, known = details[0], dict(fields(kind))
+    section, _, name = key.rpartition(".")
     if detail["type"] == "missing":
-        return f"{key}: missing, must be given ({_described(kind, path).description})"
+        return f"{key}: missing, must be given ({known[key].description})"
     if detail["type"] == "extra_forbidden":
-        return f"{key}: no such key, {allowed(path[-1], _model(kind, path[:-1]).model_fields)}"
+        siblings = [other.rpartition(".") for other in known]
+        return f"{key}: no such key, {allowed(name, [last for parent, _, last in siblings if parent == section])}"
     found = json.dumps(detail["input"], default=str, ensure_ascii=False)
-    return f"{key or 'as a whole'}: found {found}, {', or '.join(_must_be(each) for each in details)}"
+    return f"{key or 'as a whole'}: found {found}, {', or '.join(map(_must_be, details))}"
 
 
 def _must_be(detail: ErrorDetails) -> str:
     """Say what a value must be."""
-    context, kind = detail.get("ctx", {}), detail["type"]
-    if kind == "literal_error":
+    context = detail.get("ctx", {})
+    if detail["type"] == "literal_error":
         return allowed(detail["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
-    if kind == "labels":
-        return f"must {detail['msg']}"
-    if kind == "string_pattern_mismatch":
-        return f"must match {context['pattern']}"
-    if kind == "too_short":
-        return f"must have a length of at least {context['min_length']}"
-    for bound, words in _BOUNDS.items():
-        if bound in context:
-            return (
-                f"must be {words} {context[bound]:g}" if context[bound] < 1e5 else f"must be {words} {context[bound]}"
-            )
-    return f"must be {_KINDS[kind]}"
+    return f"must {_MUST.get(detail['type'], detail['msg']).format(**context)}"
 
 
-def _model(kind: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """Return the model of a nested section."""
-    for name in path:
-        inner = kind.model_fields[name].annotation
-        assert isinstance(inner, type)
-        kind = inner
-    return kind
-
-
-def _described(kind: type[BaseModel], path: list[str]) -> Any:
-    """Return the description of a param."""
-    return _model(kind, path[:-1]).model_fields[path[-1]]
+def is_section(kind: Any) -> TypeGuard[type[BaseModel]]:
+    """Return whether a param of that type holds params of its own."""
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def fields(kind: type[BaseModel] = Params, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """List every param: its dotted key and pydantic's field; a section comes before what it holds."""
     for name, field in kind.model_fields.items():
         yield prefix + name, field
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+        if is_section(field.annotation):
             yield from fields(field.annotation, f"{prefix}{name}.")
 
 
@@ -333,8 +318,5 @@ def flatten(params: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
     """List nested params as pairs of a dotted key and its value."""
     pairs: list[tuple[str, Any]] = []
     for key, value in params.items():
-        if isinstance(value, Mapping):
-            pairs.extend(flatten(value, f"{prefix}{key}."))
-        else:
-            pairs.append((prefix + key, value))
+        pairs += flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(prefix + key, value)]
     return pairs

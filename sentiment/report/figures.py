@@ -48,6 +48,14 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
     return figure, [figure.add_subplot(1, count, number + 1) for number in range(count)]
 
 
+def _bars(names: Sequence[str], values: Sequence[float], colours: Any, height: float, fmt: str) -> tuple[Figure, Axes]:
+    """Draw horizontal bars, each with its value beside it; `height` is the figure's, in inches."""
+    figure, [axes] = _panels(1, 7.4, height)
+    axes.bar_label(axes.barh(names, values, color=colours), fmt=fmt, fontsize=8, padding=2)
+    axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
 def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Figure:
     """Show the test accuracy of every baseline, of the base model and of the fine-tuned one, the lowest first.
 
@@ -59,11 +67,9 @@ def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Fig
     rows.append((NAMES["base"], measures["base"]["accuracy"], BEFORE))
     rows.append((NAMES["finetuned"], measures["test"]["accuracy"], AFTER))
     rows.sort(key=lambda row: row[1])  # stable: of equals the baselines first
-    figure, [axes] = _panels(1, 7.4, 0.8 + 0.3 * len(rows))
-    bars = axes.barh([row[0] for row in rows], [row[1] for row in rows], color=[row[2] for row in rows])
-    axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+    names, accuracies, colours = zip(*rows, strict=True)
+    figure, axes = _bars(names, accuracies, colours, 0.8 + 0.3 * len(rows), "%.3f")
     axes.set(xlim=(0, 1.08), title="Accuracy on the test split")
-    axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -151,15 +157,11 @@ def calibration(bins: Points) -> Figure:
 def slice_accuracies(slices: Mapping[str, Mapping[str, float]], overall: float) -> Figure:
     """Show the fine-tuned model's accuracy on each slice, the worst first."""
     ordered = sorted(slices.items(), key=lambda item: item[1]["accuracy"])
-    figure, [axes] = _panels(1, 7.4, 0.6 + 0.32 * max(len(ordered), 1))
-    bars = axes.barh(
-        [f"{name} ({values['n']})" for name, values in ordered], [v["accuracy"] for _, v in ordered], color=AFTER
-    )
-    axes.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+    names, accuracies = [f"{name} ({values['n']})" for name, values in ordered], [v["accuracy"] for _, v in ordered]
+    figure, axes = _bars(names, accuracies, AFTER, 0.6 + 0.32 * max(len(ordered), 1), "%.3f")
     axes.axvline(overall, color=INK, lw=0.8, ls=":")
     axes.set(xlim=(0, 1.08), title="Accuracy by slice (reviews), dotted: all")
     axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -171,14 +173,11 @@ def weight_deltas_chart(layers: Sequence[str], deltas: Sequence[float], title: s
         deltas: norm of the delta over the norm before, one per layer.
         title: of the figure.
     """
-    figure, [axes] = _panels(1, 7.4, 0.9 + 0.3 * max(len(layers), 1))
-    bars = axes.barh(list(layers), list(deltas), color=AFTER)
-    axes.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
+    figure, axes = _bars(layers, deltas, AFTER, 0.9 + 0.3 * max(len(layers), 1), "%.2g")
     axes.set(title=title, xlabel="norm of the weight delta, relative to the norm before")
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
     axes.invert_yaxis()
-    axes.grid(visible=False, axis="y")
     return figure
 
 
@@ -201,17 +200,18 @@ def draw_all(tables: Mapping[str, Any], folder: Path, dpi: int) -> dict[str, Pat
         Figure name to file.
     """
     measures = tables["measures"]
-    makers: dict[str, Callable[[], Figure]] = {
-        "before_after": lambda: before_after(measures, tables["scorers"]),
-        "confusion": lambda: confusions(tables["confusion"]),
-        "training": lambda: training_curves(tables["train"], tables["validation"], measures["train"]["best_step"]),
-        "roc_precision_recall": lambda: roc_and_precision_recall(
-            tables["roc"], tables["precision_recall"], measures["data"]["positive_rate"]["test"]
-        ),
-        "calibration": lambda: calibration(tables["calibration"]),
-        "slices": lambda: slice_accuracies(measures["slices"], measures["test"]["accuracy"]),
-    }
-    files = {name: folder / f"{name}.png" for name in makers}
-    for name, make in makers.items():
-        draw_one(make, files[name], dpi)
+    with mpl.rc_context(STYLE):
+        figures = {
+            "before_after": before_after(measures, tables["scorers"]),
+            "confusion": confusions(tables["confusion"]),
+            "training": training_curves(tables["train"], tables["validation"], measures["train"]["best_step"]),
+            "roc_precision_recall": roc_and_precision_recall(
+                tables["roc"], tables["precision_recall"], measures["data"]["positive_rate"]["test"]
+            ),
+            "calibration": calibration(tables["calibration"]),
+            "slices": slice_accuracies(measures["slices"], measures["test"]["accuracy"]),
+        }
+        files = {name: folder / f"{name}.png" for name in figures}
+        for name, figure in figures.items():
+            save_figure(figure, files[name], dpi)
     return files

@@ -27,7 +27,6 @@ MEASURES = {  # key in metrics.json -> name, and whether more is better
     "ece": ("calibration error", False),
 }
 
-
 SCORERS = {  # key in metrics.json: baselines -> name
     "majority": "majority label",
     "tfidf_lr": "TF-IDF, logistic regression",
@@ -47,19 +46,17 @@ def comparison_rows(before: Mapping[str, float], after: Mapping[str, float]) -> 
     Returns:
         For each measure: measure (its name), before, after, change (after minus before) and better.
     """
-    rows = []
-    for key, (name, more_is_better) in MEASURES.items():
-        change = after[key] - before[key]
-        rows.append(
-            {
-                "measure": name,
-                "before": before[key],
-                "after": after[key],
-                "change": change,
-                "better": change >= 0 if more_is_better else change <= 0,
-            }
-        )
-    return rows
+    changes = {key: after[key] - before[key] for key in MEASURES}
+    return [
+        {
+            "measure": name,
+            "before": before[key],
+            "after": after[key],
+            "change": changes[key],
+            "better": changes[key] >= 0 if more_is_better else changes[key] <= 0,
+        }
+        for key, (name, more_is_better) in MEASURES.items()
+    ]
 
 
 def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
@@ -87,7 +84,6 @@ def render(template: Path, **content: Any) -> str:
         loader=FileSystemLoader(template.parent),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
-        trim_blocks=False,
         keep_trailing_newline=True,
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"

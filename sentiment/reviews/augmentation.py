@@ -35,29 +35,17 @@ def _any(forms: Iterable[str]) -> str:
     return "(?:" + "|".join(forms).replace("'", "['\u2019]") + r")(?![\w'\u2019-])"
 
 
-def _contractible() -> re.Pattern[str]:
-    """Match the forms that have another one where they stand.
+_FORMS = (  # that have another one where they stand
+    _any(_NOT.values()) + r"(?! (?:i|you|he|she|it|we|they|this|that|there|these|those)\b)",  # not "isn't it"
+    _any(_NOT) + r"(?! (?:only|just|merely|simply)\b)",  # "not only" denies nothing
+    _any([*_WILL.values(), *_HAVE.values(), *_ARE.values()]),
+    _any(_IS.values()) + r"(?= (?:a|an|the|very|too)\b)",  # elsewhere 's may be has
+    _any([*_ARE, *_IS]) + r"(?= (?:a|an|the|very|too)\b)",  # not "as good as it is"
+    _any(_WILL) + r"(?= (?:be|never|always)\b)",
+)
+_CONTRACTIBLE = re.compile(r"(?<![\w'\u2019-])(?:" + "|".join(_FORMS) + ")", re.IGNORECASE)
 
-    Left alone are 's that may be has, "isn't it" that asks, "not only" that denies nothing, and "as good as it is".
-    """
-    forms = (
-        _any(_NOT.values()) + r"(?! (?:i|you|he|she|it|we|they|this|that|there|these|those)\b)",
-        _any(_NOT) + r"(?! (?:only|just|merely|simply)\b)",
-        _any([*_WILL.values(), *_HAVE.values(), *_ARE.values()]),
-        _any(_IS.values()) + r"(?= (?:a|an|the|very|too)\b)",
-        _any([*_ARE, *_IS]) + r"(?= (?:a|an|the|very|too)\b)",
-        _any(_WILL) + r"(?= (?:be|never|always)\b)",
-    )
-    return re.compile(r"(?<![\w'\u2019-])(?:" + "|".join(forms) + ")", re.IGNORECASE)
-
-
-_CONTRACTIBLE = _contractible()
-
-
-@lru_cache(maxsize=2**16)
-def _turns(word: str) -> bool:
-    """Ask `turns_meaning` once for each of the words that come again and again."""
-    return turns_meaning(word)
+_turns = lru_cache(maxsize=2**16)(turns_meaning)  # most words come again and again
 
 
 def _other_form(found: str, apostrophe: str) -> str:

@@ -67,8 +67,8 @@ def fingerprint(text: str) -> int:
     """Digest a text so that case, punctuation and white space do not count.
 
     Returns:
-        A signed number of 64 bits, equal for equal normalised texts; that any two unequal ones among a million share
-        theirs has a chance of 3e-8.
+        A signed number of 64 bits, equal for equal normalised texts; the chance that any two
+        unequal ones among a million collide is 3e-8.
     """
     words = " ".join(text.casefold().translate(_SIGNS).split()) or text
     return int.from_bytes(hashlib.blake2b(words.encode("utf-8"), digest_size=8).digest(), "little", signed=True)

@@ -12,11 +12,11 @@ import csv
 import io
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -135,22 +135,6 @@ def shown(value: object) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in cut)
 
 
-@dataclass
-class _Alike:
-    """The unusable rows of one file with one problem: how many, and the first ten rows and labels."""
-
-    count: int = 0
-    rows: list[int] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)
-
-    def add(self, row: int, label: Any) -> None:
-        self.count += 1
-        if len(self.rows) < SHOWN_ROWS:
-            self.rows.append(row)
-        if len(self.labels) < SHOWN_ROWS and label not in self.labels:
-            self.labels.append(label)
-
-
 class Problems:
     """Counts the unusable rows of a stream by file and problem, and remembers the first ten of each."""
 
@@ -161,32 +145,39 @@ class Problems:
             labels: the label words that are allowed, for messages.
         """
         self.labels = labels or {}
-        self._groups: defaultdict[tuple[str, str], _Alike] = defaultdict(_Alike)
+        self._counts: Counter[tuple[str, str]] = Counter()  # by file and problem
+        self._first: defaultdict[tuple[str, str], tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
 
     @property
     def total(self) -> int:
         """Number of unusable rows."""
-        return sum(group.count for group in self._groups.values())
+        return self._counts.total()
 
     def add(self, chunk: Chunk) -> None:
         """Count those of a chunk."""
         for source, row, label, problem in zip(chunk.sources, chunk.numbers, chunk.labels, chunk.problems, strict=True):
             if problem:
-                self._groups[source, problem].add(row, label)
+                self._counts[source, problem] += 1
+                rows, labels = self._first[source, problem]
+                if len(rows) < SHOWN_ROWS:
+                    rows.append(row)
+                if len(labels) < SHOWN_ROWS and label not in labels:
+                    labels.append(label)
 
     def describe(self) -> str:
         """List them, one line for each file and problem."""
-        lines = [self._line(source, problem, rows) for (source, problem), rows in sorted(self._groups.items())]
+        lines = [self._line(*group) for group in sorted(self._counts)]
         hidden = [f"and {len(lines) - SHOWN_ROWS} more such lines"] if len(lines) > SHOWN_ROWS else []
         return "\n  ".join([*lines[:SHOWN_ROWS], *hidden])
 
-    def _line(self, source: str, problem: str, alike: _Alike) -> str:
-        more = f" and {alike.count - SHOWN_ROWS} more" if alike.count > SHOWN_ROWS else ""
-        line = f"{source}: {problem} in row {', '.join(map(str, alike.rows))}{more}"
+    def _line(self, source: str, problem: str) -> str:
+        count, (rows, labels) = self._counts[source, problem], self._first[source, problem]
+        more = f" and {count - SHOWN_ROWS} more" if count > SHOWN_ROWS else ""
+        line = f"{source}: {problem} in row {', '.join(map(str, rows))}{more}"
         if problem != UNKNOWN_LABEL:
             return line
         words = "; ".join(f"{label}: {', '.join(map(str, words))}" for label, words in self.labels.items())
-        return f"{line} (found {', '.join(shown(repr(label)) for label in alike.labels)}; allowed {words})"
+        return f"{line} (found {', '.join(shown(repr(label)) for label in labels)}; allowed {words})"
 
 
 @dataclass(frozen=True)
@@ -250,10 +241,8 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 def numbered(items: Iterable[Item], size: int) -> Iterator[tuple[range, list[Item]]]:
     """Part a stream as `batched` does, with the numbers of the items, counted from 1."""
-    first = 1
-    for batch in batched(items, size):
+    for first, batch in zip(count(1, size), batched(items, size), strict=False):
         yield range(first, first + len(batch)), batch
-        first += len(batch)
 
 
 def _chunk(
@@ -290,7 +279,7 @@ def check_columns(source: str, found: Iterable[str], wanted: Wanted) -> None:
 
 @contextmanager
 def decoded(stream: IO[bytes], source: str, newline: str | None) -> Iterator[io.TextIOWrapper]:
-    """Read bytes as UTF-8, with or without a byte order mark; other bytes become surrogates, for each row to tell.
+    """Read bytes as UTF-8, with or without a byte order mark; other bytes become surrogates, which mark their row.
 
     The stream stays open.
 
@@ -408,7 +397,7 @@ def _object_chunks(
 ) -> Iterator[Chunk]:
     """Take texts and labels out of JSON objects, each with its problem; what an object lacks is None.
 
-    The first chunk must have texts, so that nobody waits for the end; a label may first appear far down.
+    The first chunk must have texts, or the error would come only at the end; a label may first appear far down.
     """
     keys: dict[str, None] = {}
     for numbers, batch in numbered(objects, size):
@@ -430,7 +419,7 @@ def json_line(record: Mapping[str, Any]) -> str:
 def parquet_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
     """Read a parquet file, without ever holding a row group as a whole.
 
-    Where labels are wanted, the other columns are left out: nobody writes those rows again, and they may be large.
+    Where labels are wanted, the other columns are left out: only predict writes rows again, and they may be large.
 
     Yields:
         First a chunk without rows, for the schema; then the rows.

@@ -1,6 +1,6 @@
 """Read a labelled dataset by splits: from a file, a folder of split files, the IMDb tree, or a hub snapshot.
 
-What is wrong with a file as a whole is found when its rows are asked for; texts and labels are left unjudged.
+What is wrong with a file as a whole is found when its rows are read; texts and labels are left unjudged.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def read_snapshot(folder: Path, entry: Mapping[str, Any], where: str) -> dict[st
     """
     splits = {}
     for split, pattern in entry["splits"].items():
-        files = sorted(_matching(folder, plain_pattern(pattern, f"{where}.splits.{split}")))
+        plain_pattern(pattern, f"{where}.splits.{split}")
+        paths = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+        files = sorted(folder / path for path in paths if fnmatch(path.as_posix(), pattern))  # * crosses folders
         if not files:
             raise InputError(f"{folder}: no file fits {pattern}, which {where}.splits.{split} names")
         splits[split] = _read_shards(files, folder, entry, where)
@@ -140,10 +142,3 @@ def _read_shards(files: list[Path], folder: Path, entry: Mapping[str, Any], wher
     for file in files:
         for chunk in read_file(file, entry, where):
             yield replace(chunk, sources=[str(file.relative_to(folder))] * len(chunk.sources))
-
-
-def _matching(folder: Path, pattern: str) -> Iterator[Path]:
-    """Find the files whose path below the folder fits a pattern, in which * crosses folders as on the hub."""
-    for file in folder.rglob("*"):
-        if file.is_file() and fnmatch(file.relative_to(folder).as_posix(), pattern):
-            yield file

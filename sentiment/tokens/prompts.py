@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
-from sentiment.tokens.encoding import MASK, Encoded, Prompt, continuation, encode
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def prompt_of(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> Prompt | None:
-    """Return the prompt that the texts are put into: none for a head."""
-    return None if manifest.has_head else read_prompt(tokenizer, manifest.prompt)
+MASK = "{mask}"
 
 
-def encode_all(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest) -> Encoded:
-    """Encode texts as a model reads them, in its prompt where it has one, all at once; see `encode`."""
-    chunks = [*encode(tokenizer, texts, manifest, prompt_of(tokenizer, manifest))]
-    return Encoded([row for part in chunks for row in part.ids], [cut for part in chunks for cut in part.truncated])
-
-
-def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:
-    """Part a prompt at the review. Where a masked model finds no {mask} in it, the mask stands at the end.
+def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> tuple[str, str]:
+    """Split a prompt at the review. Where a masked model finds no {mask} in it, the mask stands at the end.
 
     Raises:
         InputError: the prompt does not suit the tokenizer.
@@ -44,7 +35,47 @@ def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Prompt:
     before, after = prompt.split("{review}")
     if tokenizer.mask_token_id is not None and not masks:
         after = f"{after.rstrip()} {MASK}"
-    return Prompt(before, after)
+    return before, after
+
+
+def surroundings(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> tuple[list[int], list[int]]:
+    """Return the token ids that stand before and after every text: special tokens, and the prompt for label words."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    special = backend.encode("a")
+    text = special.special_tokens_mask.index(0)
+    end = len(special.ids) - special.special_tokens_mask[::-1].index(0)
+    left, right = special.ids[:text], special.ids[end:]
+    if manifest.has_head:
+        return left, right
+    before, after = read_prompt(tokenizer, manifest.prompt)
+    *parts, last = after.split(MASK)
+    middle = [
+        token for part in parts for token in (*continuation(tokenizer, part.rstrip(), "a"), tokenizer.mask_token_id)
+    ]
+    start = backend.encode(before, add_special_tokens=False).ids
+    return [*left, *start], [*middle, *continuation(tokenizer, last, "a"), *right]
+
+
+def continuation(tokenizer: PreTrainedTokenizerFast, text: str, behind: str) -> list[int]:
+    """Encode a text as it reads behind another one.
+
+    SentencePiece puts a blank before whatever it is given first; behind a letter it has no reason to.
+
+    Args:
+        tokenizer: the tokenizer.
+        text: the text.
+        behind: what ends as the other text does: a letter, or a letter and a blank.
+
+    Returns:
+        Its token ids; those it has alone, where the two melt into one token.
+    """
+    backend = tokenizer.backend_tokenizer
+    alone = backend.encode(behind, add_special_tokens=False).ids
+    whole: list[int] = backend.encode(behind + text, add_special_tokens=False).ids
+    if whole[: len(alone)] == alone:
+        return whole[len(alone) :]
+    return list(backend.encode(text, add_special_tokens=False).ids)
 
 
 def label_word_ids(

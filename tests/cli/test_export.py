@@ -26,7 +26,6 @@ from sentiment.export.parity import open_onnx
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import MANIFEST
 from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.cli.test_main import command
 from tests.conftest import ROOT, TEXTS, parsed_by
@@ -77,7 +76,7 @@ def test_the_folder_is_self_contained_and_its_report_is_right(folder: Path, expo
     assert set(content(output)) == {FP32, INT8, REPORT, MANIFEST, "tokenizer.json", "tokenizer_config.json"}
     assert (output / INT8).stat().st_size < (output / FP32).stat().st_size
     tokenizer, stated = load_tokenizer(output), Manifest.read(output)
-    [encoded] = encode(tokenizer, TEXTS, stated, prompt_of(tokenizer, stated))
+    encoded = encode(tokenizer, TEXTS, stated)
     found = {
         name: probabilities(open_onnx(output / file, threads=1)(encoded.ids, 32), stated.temperature)
         for name, file in {"fp32": FP32, "int8": INT8}.items()

@@ -17,7 +17,6 @@ from sentiment.engine import heads
 from sentiment.engine.scoring import score
 from sentiment.pipeline.errors import InputError
 from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest, reading, run_stages
 from tests.tokens.test_prompts import single_words
@@ -45,7 +44,7 @@ def test_logits_are_those_of_the_full_language_model_at_the_one_position(family:
     tokenizer, asked = load_tokenizer(folder), manifest(**asked_of(folder))
     model, formulation = heads.load(folder, tokenizer, asked, seed=0)
     assert isinstance(formulation, heads.LabelWords)
-    [encoded] = encode(tokenizer, TEXTS, reading(60, "right"), prompt_of(tokenizer, asked))
+    encoded = encode(tokenizer, TEXTS, asked)
     plain = getattr(transformers, LANGUAGE_MODELS[family]).from_pretrained(folder).eval()
     expected = []
     for row in encoded.ids:
@@ -67,7 +66,7 @@ def test_features_are_the_mean_of_the_backbones_output(family: str, tiny_models:
     """The reference runs transformers' own backbone on one row at a time."""
     folder = tiny_models(family)
     tokenizer = load_tokenizer(folder)
-    [encoded] = encode(tokenizer, TEXTS, reading(60), None)
+    encoded = encode(tokenizer, TEXTS, reading(60))
     model = loading.load_classifier(folder, tokenizer, seed=0)
     found = score(model, heads.Features(), encoded.ids, 4, "cpu")
     plain = transformers.AutoModel.from_pretrained(folder).eval()
@@ -84,7 +83,7 @@ def test_no_logits_over_the_vocabulary_are_computed(family: str, tiny_models: Ti
     model, formulation = heads.load(folder, tokenizer, asked, seed=0)
     called: list[str] = []
     model.get_output_embeddings().register_forward_hook(lambda *_: called.append("full head"))
-    [encoded] = encode(tokenizer, TEXTS, reading(60, "right"), prompt_of(tokenizer, asked))
+    encoded = encode(tokenizer, TEXTS, asked)
     assert score(model, formulation, encoded.ids, 3, "cpu").shape == (len(TEXTS), 2)
     assert called == []
 

@@ -21,9 +21,8 @@ from sentiment.engine.batches import pad
 from sentiment.engine.heads import Formulation, Head, LabelWords
 from sentiment.engine.packing import PACKED, Packer, attend_packed, positions_of_highest
 from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, Pack, manifest, reading
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, Pack, manifest
 from tests.engine.test_heads import asked_of
 
 Tiny = Callable[[str], Path]
@@ -44,7 +43,7 @@ def load(family: str, kind: str, tiny_models: Tiny, tmp_path: Path) -> tuple[Any
     name = LANGUAGE_MODELS[family] if kind == "label_words" else "AutoModelForSequenceClassification"
     plain = getattr(transformers, name).from_pretrained(tmp_path)
     texts = [*TEXTS, "Fine.", "The plot is superb, but the acting is dull."]
-    [encoded] = encode(tokenizer, texts, reading(60), prompt_of(tokenizer, asked))
+    encoded = encode(tokenizer, texts, asked)
     lengths = [len(row) for row in encoded.ids]
     assert 3 < len(set(lengths)) < len(lengths)
     return ours, formulation, plain, encoded.ids

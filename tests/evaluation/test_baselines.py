@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from scipy.optimize import minimize
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sentiment.evaluation import metrics
 from sentiment.evaluation.baselines import (
     LONG_WORDS,
     NBSVM_PENALTIES,
@@ -21,11 +23,11 @@ from sentiment.evaluation.baselines import (
     linear_probe,
     log_count_ratio,
     majority,
-    measure_baseline,
     nbsvm,
     squash,
     tfidf_lr,
 )
+from sentiment.pipeline.labels import SPLITS
 
 GOOD, BAD = ("superb", "lovely", "great"), ("awful", "dull", "broken")
 THINGS = ("film", "lamp", "book", "plot", "cable")
@@ -37,8 +39,13 @@ VALIDATION_LABELS = np.array([1, 1, 0, 0])
 TEST = ["the superb film", "a great, lovely book", "a dull cable", "awful and broken", "nothing known"]
 
 
+def by_split(*parts: Any) -> dict[str, Any]:
+    """Name the parts in the order of the splits; labels of test are not needed."""
+    return dict(zip(SPLITS, parts, strict=False))
+
+
 def predict(test: list[str], validation_labels: np.ndarray = VALIDATION_LABELS) -> np.ndarray:
-    return tfidf_lr(TEXTS, LABELS, VALIDATION, validation_labels, test)
+    return tfidf_lr(by_split(TEXTS, VALIDATION, test), by_split(LABELS, validation_labels))
 
 
 def test_majority_gives_every_review_the_share_of_positive_labels_in_train() -> None:
@@ -58,7 +65,9 @@ def test_word_pairs_tell_what_single_words_cannot() -> None:
     """Both labels use the same words equally often; only the pairs differ."""
     texts = ["not good but fine", "good not but fine"] * 10
     labels = np.array([0, 1] * 10)
-    positive = tfidf_lr(texts, labels, texts[:2], labels[:2], ["not good but fine", "good not but fine"])
+    positive = tfidf_lr(
+        by_split(texts, texts[:2], ["not good but fine", "good not but fine"]), by_split(labels, labels[:2])
+    )
     assert positive[0] < 0.3
     assert positive[1] > 0.7
 
@@ -83,7 +92,7 @@ def test_validation_chooses_the_strength_of_the_penalty() -> None:
 
 
 def test_a_validation_split_of_one_label_is_no_obstacle() -> None:
-    positive = tfidf_lr(TEXTS, LABELS, VALIDATION[:2], np.array([1, 1]), TEST)
+    positive = tfidf_lr(by_split(TEXTS, VALIDATION[:2], TEST), by_split(LABELS, np.array([1, 1])))
     assert (positive[:4] > 0.5).tolist() == [True, True, False, False]
 
 
@@ -180,18 +189,18 @@ def test_nbsvm_is_that_of_dense_arithmetic() -> None:
     """Validation decides between the strengths by accuracy; where all are right, the first one stays."""
     test = ["good plot", "bad film", "a bad good film", "film", "unknown words", "bad", "good"]
     margins = dense_nbsvm(TOY, TOY_LABELS, test, NBSVM_PENALTIES[0])
-    scores = nbsvm(TOY, TOY_LABELS, ["good", "bad bad"], np.array([1, 0]), test)
+    scores = nbsvm(by_split(TOY, ["good", "bad bad"], test), by_split(TOY_LABELS, np.array([1, 0])))
     assert scores == pytest.approx((1 + margins / (1 + np.abs(margins))) / 2, abs=1e-4)
     assert np.array_equal(scores > 0.5, margins > 0)
     assert np.array_equal(np.argsort(scores), np.argsort(margins))
 
 
 def test_nbsvm_learns_a_separable_set() -> None:
-    scores = nbsvm(TEXTS, LABELS, VALIDATION, VALIDATION_LABELS, TEST)
+    scores = nbsvm(by_split(TEXTS, VALIDATION, TEST), by_split(LABELS, VALIDATION_LABELS))
     assert scores.shape == (5,)
     assert ((scores > 0) & (scores < 1)).all()
     assert (scores[:4] > 0.5).tolist() == [True, True, False, False]
-    assert np.array_equal(scores, nbsvm(TEXTS, LABELS, VALIDATION, VALIDATION_LABELS, TEST))
+    assert np.array_equal(scores, nbsvm(by_split(TEXTS, VALIDATION, TEST), by_split(LABELS, VALIDATION_LABELS)))
 
 
 def test_nbsvm_takes_the_strength_that_is_right_more_often_on_validation() -> None:
@@ -202,7 +211,7 @@ def test_nbsvm_takes_the_strength_that_is_right_more_often_on_validation() -> No
     shares = np.where(labels[:, None] == 1, np.linspace(0.1, 0.5, 40), np.linspace(0.5, 0.1, 40))
     texts = [" ".join(words[row]) for row in rng.random((300, 40)) < shares]
     train, train_labels, held, held_labels = texts[:150], labels[:150], texts[150:250], labels[150:250]
-    scores = nbsvm(train, train_labels, held, held_labels, held)
+    scores = nbsvm(by_split(train, held, held), by_split(train_labels, held_labels))
     margins = [dense_nbsvm(train, train_labels, held, penalty) for penalty in NBSVM_PENALTIES]
     right = [float(((margin > 0) == (held_labels == 1)).mean()) for margin in margins]
     assert len(set(right)) > 1
@@ -263,25 +272,25 @@ def test_the_probe_is_the_minimum_of_the_penalised_loss(rows: int, contradicted:
         stated, answer = by_minimising(train, labels, penalty, held, test)
         losses.append(-np.log(np.where(held_labels == 1, stated, 1 - stated)).mean())
         answers.append(answer)
-    positive = linear_probe(train, labels, held, held_labels, test)
+    positive = linear_probe(by_split(train, held, test), by_split(labels, held_labels))
     assert positive == pytest.approx(answers[int(np.argmin(losses))], abs=1e-4)
     assert (np.argmin(losses) == 0) == contradicted
 
 
 def test_the_probe_reads_either_precision_alike_and_repeats_its_bits() -> None:
     (train, labels), (held, held_labels), (test, _) = draw_features(200, 1), draw_features(200, 2), draw_features(50, 3)
-    positive = linear_probe(train, labels, held, held_labels, test)
+    positive = linear_probe(by_split(train, held, test), by_split(labels, held_labels))
     assert positive.dtype == np.float64
-    assert np.array_equal(positive, linear_probe(train, labels, held, held_labels, test))
+    assert np.array_equal(positive, linear_probe(by_split(train, held, test), by_split(labels, held_labels)))
     wide = [part.astype(np.float64) for part in (train, held, test)]
-    assert np.array_equal(positive, linear_probe(wide[0], labels, wide[1], held_labels, wide[2]))
+    assert np.array_equal(positive, linear_probe(by_split(*wide), by_split(labels, held_labels)))
 
 
 def test_the_probe_takes_more_features_than_rows_and_what_can_be_told_apart() -> None:
     rng = np.random.default_rng(0)
     labels = np.array([0, 1] * 15)
     features = rng.standard_normal((30, 100)) + 3 * labels[:, None]
-    positive = linear_probe(features, labels, features, labels, features)
+    positive = linear_probe(by_split(*[features] * 3), by_split(labels, labels))
     assert np.array_equal(positive > 0.5, labels == 1)
 
 
@@ -301,11 +310,13 @@ def test_a_baseline_is_measured_by_plain_arithmetic(seed: int) -> None:
         "f1": 2 * hits / (chosen + labels.sum()),
         "roc_auc": wins / (len(ups) * len(downs)),
     }
-    assert measure_baseline(labels, positive) == pytest.approx(reference, abs=1e-12)
+    measured = metrics.measure(labels, positive, bins=10)
+    assert {key: measured[key] for key in reference} == pytest.approx(reference, abs=1e-12)
 
 
 @pytest.mark.parametrize(("share", "f1"), [(0.75, 2 / 3), (0.25, 0.0), (0.5, 0.0)])
 def test_the_majority_baseline_ranks_nothing(share: float, f1: float) -> None:
     """Half of the test rows are positive: all called positive, precision 1/2 and recall 1 give F1 2/3."""
     labels = np.array([0, 1, 0, 1])
-    assert measure_baseline(labels, np.full(4, share)) == pytest.approx({"accuracy": 0.5, "f1": f1, "roc_auc": 0.5})
+    measured = metrics.measure(labels, np.full(4, share), bins=10)
+    assert [measured[key] for key in ("accuracy", "f1", "roc_auc")] == pytest.approx([0.5, f1, 0.5])

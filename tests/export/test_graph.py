@@ -22,7 +22,7 @@ from sentiment.export.graph import write_fp32, write_int8
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import LoraParams
 from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import label_word_ids, prompt_of
+from sentiment.tokens.prompts import label_word_ids
 from sentiment.tokens.tokenizer import load_tokenizer
 from stages.train import write_model
 from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, manifest
@@ -53,8 +53,7 @@ def load(folder: Path, base: Path, form: str) -> tuple[Any, Any, Any]:
 
 
 def encoded(tokenizer: Any, stated: Manifest) -> Ids:
-    [part] = encode(tokenizer, TEXTS, stated, prompt_of(tokenizer, stated))
-    return part.ids
+    return encode(tokenizer, TEXTS, stated).ids
 
 
 def plain_logits(folder: Path, family: str, stated: Manifest, ids: Ids) -> np.ndarray:

@@ -17,7 +17,6 @@ import pytest
 from sentiment.pipeline.artifacts import (
     read_csv,
     read_json,
-    read_parquet,
     rounded,
     write_csv,
     write_json,
@@ -133,7 +132,7 @@ def test_a_lone_carriage_return_in_a_text_does_not_break_its_csv_row(tmp_path: P
 def test_parquet_gives_the_table_back_without_its_index(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": [1, 2], "text": ["é\r\n", ""], "p": [1 / 3, 1e-300], "ok": [True, False]}, index=[9, 4])
     write_parquet(tmp_path / "deep" / "t.parquet", table)
-    found = read_parquet(tmp_path / "deep" / "t.parquet")
+    found = pd.read_parquet(tmp_path / "deep" / "t.parquet")
     pd.testing.assert_frame_equal(found, table.reset_index(drop=True), check_exact=True)
     assert list(found.columns) == ["id", "text", "p", "ok"]
 
@@ -148,7 +147,7 @@ def test_csv_is_read_as_columns_of_numbers_and_texts(tmp_path: Path) -> None:
 def test_an_empty_table_keeps_its_columns(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": pd.Series([], dtype="int64"), "text": pd.Series([], dtype="str")})
     write_parquet(tmp_path / "t.parquet", table)
-    pd.testing.assert_frame_equal(read_parquet(tmp_path / "t.parquet"), table)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "t.parquet"), table)
     write_csv(tmp_path / "t.csv", table)
     assert (tmp_path / "t.csv").read_bytes() == b"id,text\n"
 

@@ -25,9 +25,8 @@ def plain(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def joined(chunks: Any) -> tuple[list[list[int]], list[bool]]:
-    found = list(chunks)
-    return [ids for chunk in found for ids in chunk.ids], [cut for chunk in found for cut in chunk.truncated]
+def lists(found: Encoded) -> tuple[list[list[int]], list[bool]]:
+    return found.ids, found.truncated
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -39,7 +38,7 @@ def test_ids_and_cuts_are_those_of_transformers(family: str, side: str, max_leng
     reference.truncation_side = side
     whole = [len(reference(text)["input_ids"]) for text in texts]
     expected = [reference(text, truncation=True, max_length=max_length)["input_ids"] for text in texts]
-    ids, truncated = joined(encode(load_tokenizer(tiny_models(family)), texts, reading(max_length, side), None))
+    ids, truncated = lists(encode(load_tokenizer(tiny_models(family)), texts, reading(max_length, side)))
     assert ids == expected
     assert truncated == [length > max_length for length in whole]
     assert set(truncated) == {True, False} or max_length in (4, 60)
@@ -50,12 +49,12 @@ def test_the_cut_takes_the_end_that_was_asked_for(tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models("gpt2"))
     ids = {letter: tokenizer(letter)["input_ids"] for letter in "QXZJ"}
     assert all(len(numbers) == 1 for numbers in ids.values())
-    (right,), right_cut = joined(encode(tokenizer, ["QXZJ"], reading(3, "right"), None))
-    (left,), left_cut = joined(encode(tokenizer, ["QXZJ"], reading(3, "left"), None))
+    (right,), right_cut = lists(encode(tokenizer, ["QXZJ"], reading(3, "right")))
+    (left,), left_cut = lists(encode(tokenizer, ["QXZJ"], reading(3, "left")))
     assert right == [ids[letter][0] for letter in "QXZ"]
     assert left == [ids[letter][0] for letter in "XZJ"]
     assert right_cut == left_cut == [True]
-    assert joined(encode(tokenizer, ["QXZJ", "QX"], reading(4, "right"), None))[1] == [False, False]
+    assert lists(encode(tokenizer, ["QXZJ", "QX"], reading(4, "right")))[1] == [False, False]
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta"])
@@ -64,7 +63,7 @@ def test_special_tokens_count_into_the_length_and_stay(family: str, tiny_models:
     length = len(plain(tiny_models(family))(TEXTS[2])["input_ids"])
     for side in ("right", "left"):
         for max_length, cut in ((length, False), (length - 1, True)):
-            (row,), truncated = joined(encode(tokenizer, [TEXTS[2]], reading(max_length, side), None))
+            (row,), truncated = lists(encode(tokenizer, [TEXTS[2]], reading(max_length, side)))
             assert truncated == [cut]
             assert len(row) == max_length
             assert (row[0], row[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
@@ -78,7 +77,7 @@ def test_a_special_token_written_in_a_review_is_plain_text(family: str, tiny_mod
     numbers = {reference.convert_tokens_to_ids(word) for word in words}
     text = "good " + " bad ".join(words) + " end"
     assert len(numbers & set(reference(text, add_special_tokens=False)["input_ids"])) == len(numbers)
-    ids, _ = joined(encode(load_tokenizer(tiny_models(family)), [text, text], reading(60, "right"), None))
+    ids, _ = lists(encode(load_tokenizer(tiny_models(family)), [text, text], reading(60, "right")))
     assert ids[0] == reference(text, split_special_tokens=True, truncation=True, max_length=60)["input_ids"]
     template = reference("good")["input_ids"]
     inner = ids[0][1:-1] if template[0] in numbers else ids[0]
@@ -92,24 +91,23 @@ def test_the_chunks_join_to_the_texts_in_their_order(
     count: int, tiny_models: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoding, "CHUNK", 2)
-    chunks = list(encode(load_tokenizer(tiny_models("bert")), TEXTS[:count], reading(20, "right"), None))
-    assert [len(chunk.ids) for chunk in chunks] == [2] * (count // 2) + [1] * (count % 2)
-    assert all(isinstance(chunk, Encoded) and len(chunk.ids) == len(chunk.truncated) for chunk in chunks)
+    ids, truncated = lists(encode(load_tokenizer(tiny_models("bert")), TEXTS[:count], reading(20, "right")))
     reference = plain(tiny_models("bert"))
-    assert joined(chunks)[0] == [reference(t, truncation=True, max_length=20)["input_ids"] for t in TEXTS[:count]]
+    assert ids == [reference(t, truncation=True, max_length=20)["input_ids"] for t in TEXTS[:count]]
+    assert len(truncated) == count
 
 
-def test_no_texts_give_no_chunks(tiny_models: Tiny) -> None:
-    assert list(encode(load_tokenizer(tiny_models("gpt2")), [], reading(20, "right"), None)) == []
+def test_no_texts_give_no_rows(tiny_models: Tiny) -> None:
+    assert lists(encode(load_tokenizer(tiny_models("gpt2")), [], reading(20, "right"))) == ([], [])
 
 
 def test_an_encoding_does_not_depend_on_what_was_encoded_before(tiny_models: Tiny) -> None:
     """The tokenizer keeps its settings between calls; every call must set all of them."""
     tokenizer = load_tokenizer(tiny_models("bert"))
-    fresh = joined(encode(load_tokenizer(tiny_models("bert")), TEXTS, reading(12, "right"), None))
+    fresh = lists(encode(load_tokenizer(tiny_models("bert")), TEXTS, reading(12, "right")))
     tokenizer(TEXTS, padding=True, truncation=True, max_length=7)
-    joined(encode(tokenizer, TEXTS, reading(5, "left"), None))
-    assert joined(encode(tokenizer, TEXTS, reading(12, "right"), None)) == fresh
+    lists(encode(tokenizer, TEXTS, reading(5, "left")))
+    assert lists(encode(tokenizer, TEXTS, reading(12, "right"))) == fresh
 
 
 def test_a_length_up_to_the_models_positions_is_accepted_and_a_longer_one_refused() -> None:
@@ -131,9 +129,7 @@ def test_the_middle_is_cut_where_asked(family: str, tiny_models: Tiny) -> None:
     room = 20 - len(around)
     assert len(whole) > 2 * room
     expected = [*first, *whole[: room // 4], *whole[-(room - room // 4) :], *last]
-    ids, truncated = joined(
-        encode(load_tokenizer(tiny_models(family)), [text, "Fine."], reading(20, "head+tail"), None)
-    )
+    ids, truncated = lists(encode(load_tokenizer(tiny_models(family)), [text, "Fine."], reading(20, "head+tail")))
     assert ids == [expected, reference("Fine.")["input_ids"]]
     assert truncated == [True, False]
 
@@ -142,6 +138,6 @@ def test_the_middle_is_cut_where_asked(family: str, tiny_models: Tiny) -> None:
 def test_capitals_are_read_as_small_letters_where_asked(family: str, tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models(family))
     loud, quiet = ["The Plot IS Dull. ÉTÉ"], ["the plot is dull. été"]
-    kept, _ = joined(encode(tokenizer, loud, reading(60), None))
-    lowered, _ = joined(encode(tokenizer, loud, reading(60, lowercase=True), None))
+    kept, _ = lists(encode(tokenizer, loud, reading(60)))
+    lowered, _ = lists(encode(tokenizer, loud, reading(60, lowercase=True)))
     assert lowered == [plain(tiny_models(family))(quiet[0])["input_ids"]] != kept

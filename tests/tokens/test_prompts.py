@@ -9,13 +9,18 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
-from sentiment.tokens.encoding import Prompt, encode
-from sentiment.tokens.prompts import label_word_ids, prompt_of
+from sentiment.tokens.encoding import encode
+from sentiment.tokens.prompts import label_word_ids, surroundings
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import manifest, reading
+from tests.conftest import manifest
 
 Tiny = Callable[[str], Path]
+
+
+def in_prompt(prompt: str, max_length: int = 40, side: str = "right") -> Manifest:
+    return manifest(formulation="label_words", prompt=prompt, max_length=max_length, truncation_side=side)
 
 
 def single_words(tokenizer: object) -> list[str]:
@@ -29,14 +34,14 @@ def single_words(tokenizer: object) -> list[str]:
 @pytest.mark.parametrize("family", ["gpt2", "bert", "roberta", "llama"])
 def test_the_prompt_stays_whole_when_the_review_is_cut(family: str, tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models(family))
-    prompt = Prompt("Review: ", " It was {mask}." if tokenizer.mask_token else " Sentiment:")
-    filled = prompt.after.replace(" {mask}", tokenizer.mask_token or "")
+    before, after = "Review: ", " It was {mask}." if tokenizer.mask_token else " Sentiment:"
+    filled = after.replace(" {mask}", tokenizer.mask_token or "")
     text = "The plot is dull, but the acting is superb. " * 5
     plain = AutoTokenizer.from_pretrained(tiny_models(family))
-    around = [plain(part, add_special_tokens=False)["input_ids"] for part in (prompt.before, filled)]
+    around = [plain(part, add_special_tokens=False)["input_ids"] for part in (before, filled)]
     review = plain(text, add_special_tokens=False)["input_ids"]
     for side in ("right", "left"):
-        [encoded] = encode(tokenizer, [text, "Fine."], reading(40, side), prompt)
+        encoded = encode(tokenizer, [text, "Fine."], in_prompt(f"{before}{{review}}{after}", 40, side))
         cut, short = encoded.ids
         assert encoded.truncated == [True, False]
         assert len(cut) == 40 > len(short)
@@ -50,7 +55,7 @@ def test_the_prompt_stays_whole_when_the_review_is_cut(family: str, tiny_models:
 def test_a_prompt_longer_than_max_length_is_refused(tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models("gpt2"))
     with pytest.raises(InputError, match=r"max_length: found 4, but the prompt and special tokens alone take"):
-        list(encode(tokenizer, ["Fine."], reading(4, "right"), Prompt("", " It was a very long prompt")))
+        encode(tokenizer, ["Fine."], in_prompt("{review} It was a very long prompt", 4))
 
 
 @pytest.mark.parametrize(
@@ -66,20 +71,20 @@ def test_a_prompt_that_does_not_suit_the_model_is_refused(
     family: str, prompt: str, words: str, tiny_models: Tiny
 ) -> None:
     with pytest.raises(InputError, match=rf"params\.yaml: tokenize\.prompt: found .*{words}"):
-        prompt_of(load_tokenizer(tiny_models(family)), manifest(formulation="label_words", prompt=prompt))
+        encode(load_tokenizer(tiny_models(family)), ["Fine."], in_prompt(prompt))
 
 
 def test_a_masked_model_answers_at_the_end_where_the_prompt_names_no_place(tiny_models: Tiny) -> None:
     tokenizer = load_tokenizer(tiny_models("bert"))
     for written in ("{review} It was", "{review} It was {mask}"):
-        prompt = prompt_of(tokenizer, manifest(formulation="label_words", prompt=written))
-        [encoded] = encode(tokenizer, ["Fine."], reading(40, "right"), prompt)
+        encoded = encode(tokenizer, ["Fine."], in_prompt(written))
         expected = AutoTokenizer.from_pretrained(tiny_models("bert"))("Fine. It was [MASK]")["input_ids"]
         assert encoded.ids == [expected]
 
 
 def test_a_head_needs_no_prompt(tiny_models: Tiny) -> None:
-    assert prompt_of(load_tokenizer(tiny_models("bert")), manifest(prompt="x")) is None
+    tokenizer = load_tokenizer(tiny_models("bert"))
+    assert surroundings(tokenizer, manifest(prompt="x")) == ([tokenizer.cls_token_id], [tokenizer.sep_token_id])
 
 
 def test_words_become_the_token_with_its_blank_or_without(tiny_models: Tiny) -> None:

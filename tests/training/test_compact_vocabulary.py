@@ -19,10 +19,9 @@ from sentiment.engine import heads
 from sentiment.engine.batches import pad
 from sentiment.engine.heads import LabelWords
 from sentiment.tokens.encoding import encode
-from sentiment.tokens.prompts import prompt_of
 from sentiment.tokens.tokenizer import load_tokenizer
 from sentiment.training.compact_vocabulary import CompactEmbedding, compact_vocabulary
-from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, manifest, reading, run_stages
+from tests.conftest import FAMILIES, LANGUAGE_MODELS, TEXTS, make_tiny_model, manifest, run_stages
 from tests.engine.test_heads import asked_of
 
 Change = Callable[..., None]
@@ -51,7 +50,7 @@ def manifest_of(folder: Path, formulation: str) -> Manifest:
 def rows_of(folder: Path, stated: Manifest) -> Dataset:
     """The first three of the texts, as the stage tokenize writes them."""
     tokenizer = load_tokenizer(folder)
-    [encoded] = encode(tokenizer, TEXTS[:3], reading(60), prompt_of(tokenizer, stated))
+    encoded = encode(tokenizer, TEXTS[:3], stated)
     return Dataset.from_dict({"input_ids": encoded.ids})
 
 
