@@ -6,6 +6,7 @@ row in `sentiment.engine.families` once got label words without its prediction h
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from sentiment.engine.scoring import score
 from sentiment.engine.varlen import VarlenPacker
 from sentiment.pipeline.errors import InputError
 from sentiment.training.compact_vocabulary import compact_vocabulary
-from tests.conftest import Pack
+from tests.conftest import ROOT, Pack
 from tests.engine.test_packing import count_equal, difference, gradients
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48}
@@ -59,7 +60,13 @@ CONFIGS: dict[str, dict[str, Any]] = {  # the config class and what is set in it
     "cohere": {"class": "CohereConfig", **DECODER, "logit_scale": 0.25},
     "gemma2": {"class": "Gemma2Config", **DECODER, "head_dim": 8, "final_logit_softcapping": 3.0, "sliding_window": 4},
 }  # fmt: skip
-PACKED = [name for name in CONFIGS if name.split(",")[0] in FAMILIES]
+PADDED = ("albert", "electra", "deberta-v2", "granite", "cohere", "gemma2")
+PACKED = [name for name in CONFIGS if name not in PADDED]
+SCALES = [
+    ("granite", "logits_scaling", 1.0),
+    ("cohere", "logit_scale", 1.0),
+    ("gemma2", "final_logit_softcapping", None),
+]
 WITHOUT_CLASSIFIER = ("granite", "cohere")
 MASK = 4
 CAUSAL = ("gpt2", "llama", "mistral", "qwen", "smollm3", "modernbert-decoder", "granite", "cohere", "gemma2")
@@ -102,6 +109,23 @@ def reference(model: Any, row: list[int], words: LabelWords | None) -> torch.Ten
 def cases() -> list[tuple[str, str]]:
     kinds = [(name, kind) for name in CONFIGS for kind in ("head", "label_words")]
     return [case for case in kinds if case[1] == "label_words" or case[0] not in WITHOUT_CLASSIFIER]
+
+
+def test_the_families_named_as_packed_are_those_that_the_engine_and_the_docs_know() -> None:
+    assert {name.split(",")[0] for name in PACKED} == set(FAMILIES) <= set(families.FAMILY_NAMES)
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    [row] = [line for line in page.splitlines() if line.startswith("| packed")]
+    assert set(re.findall("`(.+?)`", row)) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(("name", "key", "neutral"), SCALES)
+def test_a_scale_or_softcap_left_out_would_show(name: str, key: str, neutral: float | None) -> None:
+    """Otherwise no test here could fail for a family whose output head we had skipped."""
+    model, words = make(name, head=False), words_of(name)
+    with_scale = torch.stack([reference(model, row, words) for row in ROWS])
+    held = model if hasattr(model, key) else model.config  # Cohere copies its scale
+    setattr(held, key, neutral)
+    assert difference(torch.stack([reference(model, row, words) for row in ROWS]), with_scale) > 0.1
 
 
 @pytest.mark.parametrize(("name", "kind"), cases())
