@@ -48,17 +48,21 @@ def check_folder(folder: Path) -> None:
 
 
 def check_shards(folder: Path) -> None:
-    """Raise if an index says that weights lie outside the folder: transformers would read them without a word.
+    """Raise if an index says that weights lie outside the folder: transformers would read them without a word."""
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        weight_map(index)
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Read which file holds each tensor, from the index of a folder's weights.
 
     Raises:
-        InputError: names the file, and what it says.
+        InputError: the index does not say, or names a file outside its folder.
     """
-    for path in sorted(folder.glob("*.safetensors.index.json")):
-        index = read_json_object(path)
-        if not isinstance(index.get("weight_map"), dict):
-            raise InputError(f"{path}: no weight_map, which must say for each tensor which file holds it")
-        for tensor, name in index["weight_map"].items():
-            plain_name(name, f"{path}: weight_map.{tensor}")
+    stated = read_json_object(index).get("weight_map")
+    if not isinstance(stated, dict):
+        raise InputError(f"{index}: no weight_map, which must say for each tensor which file holds it")
+    return {tensor: plain_name(name, f"{index}: weight_map.{tensor}") for tensor, name in stated.items()}
 
 
 def check_config(folder: Path, stored: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sentiment.backbones.checks import weight_map
 from sentiment.pipeline.errors import InputError, allowed
 
 PIECE = 1 << 14  # numbers; 128 kB as float64, so that what is computed from a piece finds it in the processor's cache
@@ -68,18 +69,14 @@ def weight_files(folder: Path) -> list[Path]:
     """Name the files that transformers reads a folder's weights from.
 
     Raises:
-        InputError: there are none, or the index maps no tensors to files.
+        InputError: there are none, or the index names none, or one outside the folder.
     """
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     index = folder / INDEX
     if not index.is_file():
         raise InputError(f"{folder}: neither model.safetensors nor {INDEX}; save the model with save_pretrained")
-    try:
-        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        return [folder / name for name in names]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{index}: must map each tensor to its file under weight_map: {error!r}") from error
+    return [folder / name for name in sorted(set(weight_map(index).values()))]
 
 
 def read_header(stream: BinaryIO, where: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:

@@ -15,7 +15,7 @@ from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment.engine.batches import Collator, Padder
+from sentiment.engine.batches import Collator
 from sentiment.engine.packed import packed
 from sentiment.engine.packing import Packer
 from sentiment.engine.probability import probabilities
@@ -166,7 +166,7 @@ def prepared_trainer(
             states, [train, validation] = stack.enter_context(once)
         train = train.select(resample(labels, params.sampling, seed))
         per_epoch = steps_per_epoch(len(train), params)
-        by_length = isinstance(batcher, Padder)
+        by_length = not isinstance(batcher, Packer)
         trainer = FormulationTrainer(
             formulation,
             params,

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 from sentiment.backbones import checks, families, layers
 from sentiment.checkpoints.tensors import stored_types
 from sentiment.engine import packing, varlen
-from sentiment.engine.batches import Padder, pad
+from sentiment.engine.batches import pad
 from sentiment.engine.families import FAMILIES
 from sentiment.engine.heads import Features, Head, LabelWords
 from sentiment.engine.packing import Packer
@@ -135,7 +135,7 @@ def test_logits_and_gradients_are_transformers_own(name: str, kind: str, pack: P
     words = words_of(name) if kind == "label_words" else None
     formulation = words or Head()
     make_batch = pack(model)
-    assert isinstance(make_batch, Packer if name in PACKED else Padder)
+    assert isinstance(make_batch, Packer) == (name in PACKED)
     found = formulation.logits(model, make_batch(ROWS))
     expected = torch.stack([reference(plain, row, words) for row in ROWS])
     assert difference(found, expected) < 1e-5

@@ -304,15 +304,16 @@ def test_damaged_weights_are_refused_in_one_line(
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ("{}", r"index\.json: must map each tensor to its file under weight_map"),
-        ("[" * 200_000, r"index\.json: must map each tensor"),
-        ('{"weight_map": {"a": 5}}', r"index\.json: must map each tensor"),
+        ("{}", r"index\.json: no weight_map, which must say for each tensor which file holds it"),
+        ("[" * 200_000, r"index\.json: not JSON"),
+        ('{"weight_map": {"a": 5}}', r"index\.json: weight_map\.a: found the file name '5'"),
+        ('{"weight_map": {"a": "../b.safetensors"}}', r"weight_map\.a: found the file name '\.\./b\.safetensors'"),
         (
             '{"weight_map": {"a": "away.safetensors"}}',
             r"away\.safetensors: no such file, though .*index\.json names it",
         ),
     ],
-    ids=["no weight_map", "deep", "number", "missing file"],
+    ids=["no weight_map", "deep", "number", "outside", "missing file"],
 )
 def test_an_index_without_its_files_is_refused(index: str, said: str, mine: Callable[..., Path]) -> None:
     folder = mine()
