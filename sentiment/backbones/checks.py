@@ -80,11 +80,11 @@ def check_config(folder: Path, stored: Mapping[str, str]) -> None:
     blocks = getattr(config, "num_hidden_layers", 0)
     if blocks > len(stored):
         raise InputError(f"{where}: found {blocks} layers, but the weights hold {len(stored)} tensors in all")
-    whole = [f"{name} ({t})" for name, t in stored.items() if t not in _FLOATING and not name.endswith(_BUFFERS)]
-    if whole:
+    others = [f"{name} ({t})" for name, t in stored.items() if t not in _FLOATING and not name.endswith(_BUFFERS)]
+    if others:
         raise InputError(
-            f"{folder}: {first_few(whole)}: whole numbers in place of weights; quantized models cannot be fine-tuned: "
-            "put the model there in float32, float16 or bfloat16"
+            f"{folder}: {first_few(others)}: whole numbers, or fewer than 16 bits, in place of weights; quantized "
+            "models cannot be fine-tuned: put the model there in float32, float16 or bfloat16"
         )
 
 
