@@ -41,15 +41,11 @@ def curves(history: list[dict[str, float]]) -> tuple[pd.DataFrame, pd.DataFrame]
     Returns:
         Columns step, epoch, log_loss, learning_rate; and step, epoch, log_loss, accuracy, predicted_positive_rate.
     """
-    train = [e for e in history if "loss" in e]
-    validation = {e["step"]: e for e in history if "eval_log_loss" in e}  # the last one of a step counts
-    return (
-        pd.DataFrame([(e["step"], e["epoch"], e["loss"], e["learning_rate"]) for e in train],
-                     columns=["step", "epoch", "log_loss", "learning_rate"]),
-        pd.DataFrame([(e["step"], e["epoch"], e["eval_log_loss"], e["eval_accuracy"], e["eval_predicted_positive_rate"])
-             for e in validation.values()],
-                     columns=["step", "epoch", "log_loss", "accuracy", "predicted_positive_rate"]),
-    )  # fmt: skip
+    measures = ["eval_log_loss", "eval_accuracy", "eval_predicted_positive_rate"]
+    train = pd.DataFrame([e for e in history if "loss" in e], columns=["step", "epoch", "loss", "learning_rate"])
+    validation = pd.DataFrame([e for e in history if measures[0] in e], columns=["step", "epoch", *measures])
+    validation = validation.drop_duplicates("step", keep="last")  # of two evaluations after one step the later counts
+    return train.rename(columns={"loss": "log_loss"}), validation.rename(columns=lambda n: n.removeprefix("eval_"))
 
 
 def summarise(trainer: Trainer, validation: pd.DataFrame) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.backbones.families import in_attention, is_transposed
+from sentiment.backbones.families import in_attention
 from sentiment.backbones.layers import block_number, linear_layers, parameters_outside
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.errors import InputError, allowed
@@ -69,6 +69,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
         InputError: see `targets`.
     """
     from peft import LoraConfig, inject_adapter_in_model
+    from transformers.pytorch_utils import Conv1D
 
     if frozen_blocks == "all":
         raise InputError("params.yaml: train.frozen_blocks: all leaves no block for the adapters of train.lora")
@@ -78,7 +79,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
         lora_alpha=params.alpha,  # type: ignore[arg-type]  # only ever divided by the rank
         lora_dropout=params.dropout,
         target_modules=names,
-        fan_in_fan_out=is_transposed(model.config),
+        fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in names),  # [in, out] weights
     )
     head = parameters_outside(model)
     inject_adapter_in_model(config, model, NAME)
@@ -93,8 +94,7 @@ def merge(model: PreTrainedModel) -> None:
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
     for name, module in layers:
         module.merge()
-        parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, module.get_base_layer())
+        model.set_submodule(name, module.get_base_layer())
 
 
 def without_adapters(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

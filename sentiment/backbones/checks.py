@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.backbones.families import FAMILY_NAMES
+from sentiment.backbones.families import KNOWN_FAMILIES
 from sentiment.pipeline.artifacts import read_json_object
 from sentiment.pipeline.errors import InputError, first_few, plain_name
 from sentiment.tokens.tokenizer import load_config
@@ -22,7 +22,7 @@ _BUFFERS = (  # not learnt but computed by every model; older versions of transf
 _FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors names its types
 _SUPPORTED = (
     "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as "
-    + ", ".join(FAMILY_NAMES)
+    + ", ".join(KNOWN_FAMILIES)
 )
 
 
@@ -48,17 +48,21 @@ def check_folder(folder: Path) -> None:
 
 
 def check_shards(folder: Path) -> None:
-    """Raise if an index says that weights lie outside the folder: transformers would read them without a word.
+    """Raise if an index says that weights lie outside the folder: transformers would read them without a word."""
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        weight_map(index)
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Read which file holds each tensor, from the index of a folder's weights.
 
     Raises:
-        InputError: names the file, and what it says.
+        InputError: the index does not say, or names a file outside its folder.
     """
-    for path in sorted(folder.glob("*.safetensors.index.json")):
-        index = read_json_object(path)
-        if not isinstance(index.get("weight_map"), dict):
-            raise InputError(f"{path}: no weight_map, which must say for each tensor which file holds it")
-        for tensor, name in index["weight_map"].items():
-            plain_name(name, f"{path}: weight_map.{tensor}")
+    stated = read_json_object(index).get("weight_map")
+    if not isinstance(stated, dict):
+        raise InputError(f"{index}: no weight_map, which must say for each tensor which file holds it")
+    return {tensor: plain_name(name, f"{index}: weight_map.{tensor}") for tensor, name in stated.items()}
 
 
 def check_config(folder: Path, stored: Mapping[str, str]) -> None:
@@ -76,11 +80,11 @@ def check_config(folder: Path, stored: Mapping[str, str]) -> None:
     blocks = getattr(config, "num_hidden_layers", 0)
     if blocks > len(stored):
         raise InputError(f"{where}: found {blocks} layers, but the weights hold {len(stored)} tensors in all")
-    whole = [f"{name} ({t})" for name, t in stored.items() if t not in _FLOATING and not name.endswith(_BUFFERS)]
-    if whole:
+    others = [f"{name} ({t})" for name, t in stored.items() if t not in _FLOATING and not name.endswith(_BUFFERS)]
+    if others:
         raise InputError(
-            f"{folder}: {first_few(whole)}: whole numbers in place of weights; quantized models cannot be fine-tuned: "
-            "put the model there in float32, float16 or bfloat16"
+            f"{folder}: {first_few(others)}: whole numbers, or fewer than 16 bits, in place of weights; quantized "
+            "models cannot be fine-tuned: put the model there in float32, float16 or bfloat16"
         )
 
 

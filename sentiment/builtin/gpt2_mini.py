@@ -6,6 +6,7 @@ fused form of GPT-2's tanh-approximated GELU: the same function in one kernel in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -17,7 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from sentiment.builtin import grammar
 from sentiment.pipeline.paths import SCRATCH
-from sentiment.training.arguments import ProgressLines, training_arguments, warmup_steps
+from sentiment.training.arguments import ProgressLines, training_arguments
 
 END_OF_TEXT = "<|endoftext|>"
 WARMUP_FRACTION = 0.06
@@ -114,7 +115,7 @@ def pretrain(
             per_device_train_batch_size=batch_size,
             num_train_epochs=1,
             learning_rate=learning_rate,
-            warmup_steps=warmup_steps(WARMUP_FRACTION, steps),
+            warmup_steps=math.ceil(WARMUP_FRACTION * steps),
             weight_decay=WEIGHT_DECAY,
             save_strategy="no",
         ),

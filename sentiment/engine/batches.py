@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 Batcher = Callable[[Sequence[Sequence[int]]], dict[str, torch.Tensor]]
 States = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -21,22 +22,12 @@ def pad(ids: Sequence[Sequence[int]], pad_token_id: int) -> dict[str, torch.Tens
     Returns:
         input_ids and attention_mask (1 for a token, 0 for padding), both int64 [reviews, longest].
     """
-    longest = max(map(len, ids))
-    rows = [[*row, *[pad_token_id] * (longest - len(row))] for row in ids]
-    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in ids]
-    return {"input_ids": torch.tensor(rows), "attention_mask": torch.tensor(mask)}
-
-
-class Padder:
-    """Makes a padded batch of token ids; a pickle-safe callable."""
-
-    def __init__(self, pad_token_id: int) -> None:
-        """Remember the id that pads."""
-        self.pad_token_id = pad_token_id
-
-    def __call__(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
-        """Pad the rows, as `pad` does."""
-        return pad(ids, self.pad_token_id)
+    rows = [torch.tensor(row) for row in ids]
+    masks = [torch.ones_like(row) for row in rows]
+    return {
+        "input_ids": pad_sequence(rows, batch_first=True, padding_value=pad_token_id),
+        "attention_mask": pad_sequence(masks, batch_first=True),
+    }
 
 
 def send(batch: Mapping[str, torch.Tensor], device: str) -> dict[str, torch.Tensor]:

@@ -102,6 +102,12 @@ _ROBERTA = FamilyComputations(
     classify=lambda model, read: model.classifier(read[:, None]),  # the head picks the first token itself
     word_states=lambda model, hidden: model.lm_head.layer_norm(functional.gelu(model.lm_head.dense(hidden))),
 )
+_MODERNBERT = FamilyComputations(
+    _pre_norm("attn", "attn_norm", "mlp_norm"),
+    pooling=lambda config: "mean" if config.classifier_pooling == "mean" else "first",
+    classify=lambda model, read: model.classifier(model.drop(model.head(read))),
+    word_states=lambda model, hidden: model.head(hidden),
+)
 FAMILIES = {  # the model types that packing knows and is tested with
     "gpt2": replace(_CAUSAL, last_block=_pre_norm("attn", "ln_1", "ln_2")),
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), _CAUSAL),
@@ -119,17 +125,9 @@ FAMILIES = {  # the model types that packing knows and is tested with
         classify=lambda model, read: model.classifier(model.dropout(model.pre_classifier(read).relu())),
         word_states=lambda model, hidden: model.vocab_layer_norm(model.activation(model.vocab_transform(hidden))),
     ),
-    "modernbert": FamilyComputations(
-        _pre_norm("attn", "attn_norm", "mlp_norm"),
-        pooling=lambda config: "mean" if config.classifier_pooling == "mean" else "first",
-        classify=lambda model, read: model.classifier(model.drop(model.head(read))),
-        word_states=lambda model, hidden: model.head(hidden),
-    ),
-    "modernbert-decoder": FamilyComputations(
-        _pre_norm("attn", "attn_norm", "mlp_norm"),
-        pooling=lambda config: "last",
-        classify=lambda model, read: model.classifier(model.drop(model.head(read))),
-        word_states=lambda model, hidden: model.lm_head(hidden),
+    "modernbert": _MODERNBERT,
+    "modernbert-decoder": replace(
+        _MODERNBERT, pooling=lambda config: "last", word_states=lambda model, hidden: model.lm_head(hidden)
     ),
 }
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import torch
 
 from sentiment.engine import dropout, families, onednn
-from sentiment.engine.batches import Batcher, Padder
+from sentiment.engine.batches import Batcher, pad
 from sentiment.engine.packing import PACKED, Packer
 from sentiment.engine.varlen import VARLEN, VarlenPacker
 from sentiment.tokens import tokenizer
@@ -43,11 +44,11 @@ def packed(model: PreTrainedModel, device: str) -> Iterator[Batcher]:
         RuntimeError: the model is in such a context already.
     """
     if model in _entered:
-        raise RuntimeError("the model is packed already; score it with `score_batches`, or once that context has ended")
+        raise RuntimeError("the model is packed already; score it before that context is entered or once it has ended")
     _entered.add(model)
     try:
         if device == "mps" or model.config.model_type not in families.FAMILIES:
-            yield Padder(model.config.pad_token_id)
+            yield partial(pad, pad_token_id=model.config.pad_token_id)
             return
         on_gpu = device == "cuda"
         name, packer = (VARLEN, VarlenPacker) if on_gpu else (PACKED, Packer)

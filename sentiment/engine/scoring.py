@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from sentiment.engine.batches import Batcher, send
+from sentiment.engine.batches import send
 from sentiment.engine.packed import packed
 
 if TYPE_CHECKING:
@@ -60,37 +60,15 @@ def score(
         What the formulation gives for each review, float64 [reviews, labels], in the order of `ids`.
 
     Raises:
-        RuntimeError: the model is packed already, as while it is trained: `score_batches` scores it then.
+        RuntimeError: the model is packed already, as while it is trained.
     """
     model.to(device)  # type: ignore[arg-type]  # the stub takes the wrapped method for unbound
-    with packed(model, device) as make_batch:
-        return score_batches(model, formulation, make_batch, ids, batch_size, device)
-
-
-def score_batches(
-    model: PreTrainedModel,
-    formulation: Formulation | Features,
-    make_batch: Batcher,
-    ids: Sequence[Sequence[int]],
-    batch_size: int,
-    device: str,
-) -> np.ndarray:
-    """Compute the logits of every review, as `score` does, with a model that is in the context `packed` already.
-
-    Args:
-        model: the model.
-        formulation: how its logits are computed.
-        make_batch: what that context gave.
-        ids: token ids of each review.
-        batch_size: the most reviews scored at once.
-        device: the one that the model is on.
-    """
     trained = model.training
     model.train(mode=False)
     order: list[int] = []
     outputs = []
     try:
-        with torch.inference_mode():
+        with packed(model, device) as make_batch, torch.inference_mode():
             for chosen in batches_by_length([len(row) for row in ids], batch_size):
                 batch = make_batch([ids[i] for i in chosen])
                 order += chosen

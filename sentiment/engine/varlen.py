@@ -103,14 +103,7 @@ def attend_varlen(
         mask = mask | ~real[:, None, :, None]  # padding that looks at nothing would make every gradient NaN
     q, k, v = (_pad(states, real, slots) for states in (q, k, v))
     padded = functional.scaled_dot_product_attention(
-        q,
-        k,
-        v,
-        attn_mask=mask,
-        dropout_p=dropout,
-        is_causal=mask is None,
-        scale=scaling,
-        enable_gqa=grouped,
+        q, k, v, mask, dropout, is_causal=mask is None, scale=scaling, enable_gqa=grouped
     )
     return padded.transpose(1, 2).flatten(0, 1).index_select(0, slots)[None], None
 

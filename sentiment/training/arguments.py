@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 
 from sentiment.backbones.layers import height
 from sentiment.pipeline.progress import say
@@ -46,24 +45,9 @@ def training_arguments(device: str, seed: int, total_steps: int, folder: Path, *
     )
 
 
-@dataclass(frozen=True)
-class Steps:
-    """A run's optimizer steps: of one epoch, and of all."""
-
-    per_epoch: int
-    total: int
-
-
-def count_steps(rows: int, params: TrainParams) -> Steps:
-    """Count the optimizer steps; the last ones of an epoch may hold fewer reviews."""
-    batches = math.ceil(rows / params.batch_size)
-    per_epoch = math.ceil(batches / params.gradient_accumulation_steps)
-    return Steps(per_epoch, per_epoch * params.epochs)
-
-
-def warmup_steps(fraction: float, total_steps: int) -> int:
-    """Turn the warm-up's share of all steps into steps."""
-    return math.ceil(fraction * total_steps)
+def steps_per_epoch(rows: int, params: TrainParams) -> int:
+    """Count the optimizer steps of an epoch; the last one may hold fewer reviews."""
+    return math.ceil(math.ceil(rows / params.batch_size) / params.gradient_accumulation_steps)
 
 
 def parameter_groups(
@@ -101,16 +85,9 @@ class ProgressLines(TrainerCallback):
         """Start the clock."""
         self.start = time.perf_counter()
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report step, loss, and the time that is left."""
-        logs = logs or {}
+        logs = kwargs["logs"]
         if "loss" in logs:
             left = (time.perf_counter() - self.start) * (state.max_steps / state.global_step - 1)
             say(

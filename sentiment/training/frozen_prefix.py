@@ -108,8 +108,12 @@ def computed_once(
     states = np.memmap(file, np.float32, "w+", shape=shape)
     starts = np.cumsum(sizes) - sizes
     what = f"the output of the frozen part for {len(lengths)} reviews, {states.nbytes / 1e9:.2f} GB, once"
+    rows = concatenate_datasets([split.select_columns(["input_ids"]) for split in splits])
     with timed(what), _output(model, formulation, packer, begin) as output:
-        _fill(states, starts, sizes, output, splits)
+        for chosen in batches_by_length(lengths.tolist(), PREFIX_BATCH_SIZE):
+            found = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
+            for i, part in zip(chosen, found, strict=True):
+                states[starts[i] : starts[i] + sizes[i]] = part.numpy()
     bounds = np.cumsum([len(split) for split in splits])[:-1]
     parts = zip(splits, np.split(starts, bounds), strict=True)
     with replaced([] if begin is None else _resuming_forwards(model, begin)):
@@ -125,29 +129,6 @@ def _fits(size: int, file: Path) -> bool:
     return size <= free / 2
 
 
-def _fill(
-    states: np.ndarray,
-    starts: np.ndarray,
-    sizes: np.ndarray,
-    output: Callable[[list[list[int]]], torch.Tensor],
-    splits: Sequence[Dataset],
-) -> None:
-    """Compute the states, batch by batch.
-
-    Args:
-        states: written to; [., width].
-        starts: of each review's states, [reviews].
-        sizes: states of each review, [reviews].
-        output: from token ids of some reviews to their states, joined.
-        splits: all reviews.
-    """
-    rows = concatenate_datasets([split.select_columns(["input_ids", "length"]) for split in splits])
-    for chosen in batches_by_length(rows["length"][:], PREFIX_BATCH_SIZE):  # a list: sorting looks each up
-        parts = torch.split(output(rows[chosen]["input_ids"]), sizes[chosen].tolist())
-        for i, part in zip(chosen, parts, strict=True):
-            states[starts[i] : starts[i] + sizes[i]] = part.numpy()
-
-
 @contextmanager
 def _output(
     model: PreTrainedModel, formulation: Formulation, packer: Packer, begin: int | None
@@ -160,18 +141,17 @@ def _output(
     """
     kept: list[torch.Tensor] = []
 
-    def keep(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
+    def pass_over(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
         kept[:] = [hidden[0]]
         return hidden
 
     def output(ids: list[list[int]]) -> torch.Tensor:
         read = formulation.states(model, packer(ids))
-        return read if begin is None else kept[0]
+        return kept[0] if learning else read
 
     learning = [] if begin is None else list(layers.blocks_of(model))[begin:]
-    forwards: Forwards = [(block, keep if block is learning[0] else _pass_over) for block in learning]
     model.train(mode=False)
-    with replaced(forwards), torch.inference_mode():
+    with replaced([(block, pass_over) for block in learning]), torch.inference_mode():
         yield output
 
 
@@ -180,11 +160,6 @@ def _resuming_forwards(model: PreTrainedModel, begin: int) -> Forwards:
     blocks = list(layers.blocks_of(model))
     below: Forwards = [(block, partial(_unless_resumed, block.forward)) for block in blocks[:begin]]
     return [*below, (blocks[begin], partial(_resumed, blocks[begin].forward))]
-
-
-def _pass_over(hidden: torch.Tensor, *others: Any, **handed_down: Any) -> torch.Tensor:
-    """No-op replacement for a block's forward."""
-    return hidden
 
 
 def _unless_resumed(

@@ -15,21 +15,14 @@ from sklearn.metrics import log_loss
 from transformers import EarlyStoppingCallback, EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from sentiment.engine.batches import Collator, Padder
+from sentiment.engine.batches import Collator
 from sentiment.engine.packed import packed
 from sentiment.engine.packing import Packer
 from sentiment.engine.probability import probabilities
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.pipeline.progress import say
-from sentiment.training.arguments import (
-    ProgressLines,
-    Steps,
-    count_steps,
-    parameter_groups,
-    training_arguments,
-    warmup_steps,
-)
+from sentiment.training.arguments import ProgressLines, parameter_groups, steps_per_epoch, training_arguments
 from sentiment.training.frozen_prefix import computed_once
 from sentiment.training.losses import ClassificationLoss, class_weights, resample
 
@@ -48,11 +41,11 @@ SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_
 class EvaluateOnSchedule(TrainerCallback):
     """Lets the Trainer evaluate after equal shares of each epoch, the epoch's end always among them."""
 
-    def __init__(self, steps: Steps, evaluations_per_epoch: int) -> None:
-        """Compute the steps of one epoch after which to evaluate."""
-        count = min(evaluations_per_epoch, steps.per_epoch)
-        self.due = {round(steps.per_epoch * k / count) for k in range(1, count + 1)}
-        self.per_epoch = steps.per_epoch
+    def __init__(self, per_epoch: int, evaluations_per_epoch: int) -> None:
+        """Compute the steps of one epoch, of which there are `per_epoch`, after which to evaluate."""
+        count = min(evaluations_per_epoch, per_epoch)
+        self.due = {round(per_epoch * k / count) for k in range(1, count + 1)}
+        self.per_epoch = per_epoch
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Evaluate when it is due."""
@@ -112,11 +105,7 @@ class FormulationTrainer(Trainer):
         super().__init__(**settings)
 
     def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Compute the loss of a batch by `compute_loss_func`, and return the logits too where they are wanted."""
         labels = inputs.pop("labels")
@@ -176,12 +165,13 @@ def prepared_trainer(
             once = computed_once(model, formulation, batcher, [train, validation], folder / "prefix")
             states, [train, validation] = stack.enter_context(once)
         train = train.select(resample(labels, params.sampling, seed))
-        steps = count_steps(len(train), params)
+        per_epoch = steps_per_epoch(len(train), params)
+        by_length = not isinstance(batcher, Packer)
         trainer = FormulationTrainer(
             formulation,
             params,
             model=model,
-            args=_trainer_arguments(params, steps, device, seed, folder, by_length=isinstance(batcher, Padder)),
+            args=_trainer_arguments(params, per_epoch * params.epochs, device, seed, folder, by_length),
             train_dataset=train,
             eval_dataset=validation.select(np.argsort(validation["length"], kind="stable")),
             data_collator=Collator(batcher, states),
@@ -189,7 +179,7 @@ def prepared_trainer(
             compute_metrics=measure_predictions,
             callbacks=[
                 ProgressLines(),
-                EvaluateOnSchedule(steps, params.evaluations_per_epoch),
+                EvaluateOnSchedule(per_epoch, params.evaluations_per_epoch),
                 CollapseGuard(params.on_collapse, new_head),
                 EarlyStoppingCallback(params.early_stopping_patience),
             ],
@@ -199,12 +189,12 @@ def prepared_trainer(
 
 
 def _trainer_arguments(
-    params: TrainParams, steps: Steps, device: str, seed: int, folder: Path, by_length: bool
+    params: TrainParams, steps: int, device: str, seed: int, folder: Path, by_length: bool
 ) -> TrainingArguments:
     return training_arguments(
         device,
         seed,
-        steps.total,
+        steps,
         folder,
         per_device_train_batch_size=params.batch_size,
         per_device_eval_batch_size=params.batch_size * 4,
@@ -212,7 +202,7 @@ def _trainer_arguments(
         num_train_epochs=params.epochs,
         learning_rate=params.learning_rate,
         lr_scheduler_type=SCHEDULES[params.schedule],
-        warmup_steps=warmup_steps(params.warmup_fraction, steps.total),
+        warmup_steps=math.ceil(params.warmup_fraction * steps),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_gradient_norm,
         activation_checkpointing=params.gradient_checkpointing,
@@ -223,7 +213,7 @@ def _trainer_arguments(
         label_names=["labels"],
         eval_on_start=True,
         eval_strategy="steps",
-        eval_steps=steps.total,
+        eval_steps=steps,
         save_strategy="best",
         save_only_model=True,
         save_total_limit=1,

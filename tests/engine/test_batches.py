@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from transformers import AutoModel, ElectraConfig, ElectraForSequenceClassificat
 from transformers.trainer_pt_utils import find_batch_size
 
 from sentiment.engine import packing, varlen
-from sentiment.engine.batches import Batcher, Collator, Padder, pad
+from sentiment.engine.batches import Batcher, Collator, pad
 from sentiment.engine.packing import Packer
 from sentiment.engine.varlen import VarlenPacker
 from tests.conftest import Pack
@@ -54,7 +55,7 @@ def test_the_rows_given_stay_as_they_are() -> None:
 
 def test_the_collator_keeps_the_rows_order_and_the_labels_go_along() -> None:
     rows = [{"id": 4, "input_ids": ids, "length": len(ids), "label": n % 2} for n, ids in enumerate(ROWS)]
-    batch = Collator(Padder(3))(rows)
+    batch = Collator(partial(pad, pad_token_id=3))(rows)
     assert batch.keys() == {"input_ids", "attention_mask", "labels"}
     assert batch["input_ids"].tolist() == [[5, 6, 7, 3, 3], [8, 3, 3, 3, 3], [9, 10, 11, 12, 13], [2, 2, 3, 3, 3]]
     assert batch["labels"].tolist() == [0, 1, 0, 1]
@@ -68,7 +69,7 @@ def test_the_collator_packs_and_the_trainer_counts_reviews() -> None:
     assert find_batch_size(batch) == len(ROWS)
 
 
-@pytest.mark.parametrize("batcher", [Padder(3), Packer(0)])
+@pytest.mark.parametrize("batcher", [partial(pad, pad_token_id=3), Packer(0)])
 def test_a_collator_survives_pickling(batcher: Batcher) -> None:
     again = pickle.loads(pickle.dumps(Collator(batcher)))  # noqa: S301
     rows = [{"input_ids": [1], "label": 0}, {"input_ids": [1, 2], "label": 1}]
@@ -77,7 +78,7 @@ def test_a_collator_survives_pickling(batcher: Batcher) -> None:
 
 @pytest.mark.parametrize(
     ("device", "kind", "attention"),
-    [("cpu", Packer, packing.PACKED), ("cuda", VarlenPacker, varlen.VARLEN), ("mps", Padder, "sdpa")],
+    [("cpu", Packer, packing.PACKED), ("cuda", VarlenPacker, varlen.VARLEN), ("mps", partial, "sdpa")],
 )
 def test_each_device_has_its_batches(
     device: str, kind: type, attention: str, tiny_models: Callable[[str], Path], pack: Pack
@@ -91,5 +92,5 @@ def test_each_device_has_its_batches(
 def test_an_unknown_family_is_padded(device: str, pack: Pack) -> None:
     config = ElectraConfig(vocab_size=9, embedding_size=4, hidden_size=4, num_hidden_layers=1, num_attention_heads=1)
     model = ElectraForSequenceClassification(config)
-    assert isinstance(pack(model, device), Padder)
+    assert not isinstance(pack(model, device), Packer)
     assert model.config._attn_implementation == "sdpa"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sentiment.engine import onednn
 from sentiment.engine.batches import Collator, pad
 from sentiment.engine.heads import Head
 from sentiment.engine.packed import packed
-from sentiment.engine.scoring import score, score_batches
+from sentiment.engine.scoring import score
 from sentiment.tokens.tokenizer import load_tokenizer
 from sentiment.training.frozen_prefix import computed_once
 from tests.conftest import FAMILIES
@@ -38,10 +38,21 @@ def classifier(family: str, tiny_models: Tiny, dropout: float | None = None) -> 
     return loading.load_classifier(tiny_models(family), load_tokenizer(tiny_models(family)), 3, dropout)
 
 
+class Failing(Head):
+    """Fails when the model is to compute."""
+
+    def logits(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        assert not model.training
+        raise ZeroDivisionError
+
+
 def attributes(model: torch.nn.Module) -> dict[str, dict[str, Any]]:
-    """What every module holds beside parameters and submodules, by name."""
+    """What every module holds beside parameters and submodules, by name; and which of its parameters learn."""
     return {
-        name: {key: str(value) for key, value in vars(module).items() if key not in ("_parameters", "_modules")}
+        name: {
+            **{key: str(value) for key, value in vars(module).items() if key not in ("_parameters", "_modules")},
+            "learning": [key for key, p in module.named_parameters(recurse=False) if p.requires_grad],
+        }
         for name, module in model.named_modules()
     }
 
@@ -59,11 +70,16 @@ def test_a_scored_model_answers_a_padded_call_as_one_that_was_never_scored(famil
 @pytest.mark.parametrize("family", FAMILIES)
 def test_state_config_and_attributes_are_as_before(family: str, training: bool, tiny_models: Tiny) -> None:
     model = classifier(family, tiny_models, dropout=0.1).train(training)
+    layers.freeze(model, 1)
     attributes_before, state, config = attributes(model), copy.deepcopy(model.state_dict()), model.config.to_dict()
     with packed(model, "cpu"):
         assert attributes(model) != attributes_before
     with pytest.raises(ZeroDivisionError), packed(model, "cpu"):
         raise ZeroDivisionError
+    assert attributes(model) == attributes_before
+    with pytest.raises(ZeroDivisionError):
+        score(model, Failing(), IDS, 2, "cpu")
+    assert attributes(model) == attributes_before
     score(model, Head(), IDS, 2, "cpu")
     assert attributes(model) == attributes_before
     assert model.config._attn_implementation == "sdpa"
@@ -100,11 +116,13 @@ def test_scoring_in_the_middle_of_a_run_with_frozen_blocks_changes_no_logit_of_i
         batch.pop("labels")
         model.train()
         before = Head().logits(model, batch)
-        with pytest.raises(RuntimeError, match="score_batches"):
+        with pytest.raises(RuntimeError, match="packed already"):
             score(model, Head(), IDS, 2, "cpu")
         assert torch.equal(Head().logits(model, batch), before)
-        middle = score_batches(model, Head(), packer, IDS, 2, "cpu")
         assert model.training
+        with torch.inference_mode():
+            middle = Head().logits(model.eval(), packer(IDS)).numpy()
+        model.train()
         assert torch.equal(Head().logits(model, batch), before)
     assert np.abs(score(model, Head(), IDS, 2, "cpu") - middle).max() < 1e-6
     with torch.no_grad():

@@ -29,7 +29,6 @@ from sentiment.engine.heads import Head
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
 from sentiment.tokens.tokenizer import load_tokenizer
-from sentiment.training.arguments import Steps
 from sentiment.training.trainer import CollapseGuard, EvaluateOnSchedule, measure_predictions, prepared_trainer
 from stages import train
 from tests.backbones.test_adapters import LORA
@@ -140,7 +139,7 @@ def test_a_step_is_adamw_on_the_plain_models_loss(small: Change) -> None:
     ("evaluations", "expected"), [(1, {10}), (2, {5, 10}), (3, {3, 7, 10}), (99, set(range(1, 11)))]
 )
 def test_evaluations_are_spread_over_an_epoch(evaluations: int, expected: set[int]) -> None:
-    assert EvaluateOnSchedule(Steps(10, 30), evaluations).due == expected
+    assert EvaluateOnSchedule(10, evaluations).due == expected
 
 
 def test_measures_equal_scikit_learns() -> None:
