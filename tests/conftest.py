@@ -56,6 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    """Forget what torch.compile has made, before and after: one process keeps one store of it for all models."""
+    import torch
+
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with the project's settings, which is the working directory of the test."""
     for name in SETTINGS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.backbones.families import KNOWN_FAMILIES
+from sentiment.backbones.families import FAMILY_NAMES
 from sentiment.pipeline.artifacts import read_json_object
 from sentiment.pipeline.errors import InputError, first_few, plain_name
 from sentiment.tokens.tokenizer import load_config
@@ -22,7 +22,7 @@ _BUFFERS = (  # not learnt but computed by every model; older versions of transf
 _FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors names its types
 _SUPPORTED = (
     "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as "
-    + ", ".join(KNOWN_FAMILIES)
+    + ", ".join(FAMILY_NAMES)
 )
 
 

@@ -1,26 +1,49 @@
-"""How the model families name their parts.
+"""How the model families name their parts; a family without a row here is read by all the names together.
 
 What the engine computes differently for some of them stands in `sentiment.engine.families`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-KNOWN_FAMILIES = (
-    "gpt2", "distilbert", "bert", "roberta", "xlm-roberta", "modernbert", "modernbert-decoder", "llama", "mistral",
-    "qwen2", "qwen3", "smollm3", "albert", "deberta-v2",
-)  # fmt: skip
-_EMBEDDINGS = ("embed", "wte", "wpe")  # parts of parameters' names
-_ATTENTION = ("attn", "attention")  # parts of layers' names
-_DROPOUTS = (  # keys of configs; each family has some of them
-    "resid_pdrop", "embd_pdrop", "attn_pdrop", "dropout", "attention_dropout", "seq_classif_dropout",
-    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "embedding_dropout", "mlp_dropout",
-    "classifier_dropout_prob", "pooler_dropout", "cls_dropout",
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class FamilyNames:
+    """The names of one family.
+
+    Attributes:
+        dropouts: its config's dropout probabilities.
+        embeddings: parts of the names of its embeddings' parameters.
+        attention: parts of the names of its attention layers.
+    """
+
+    dropouts: tuple[str, ...]
+    embeddings: tuple[str, ...] = ("embed",)
+    attention: tuple[str, ...] = ("attn", "attention")
+
+
+_BERT = FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"))
+_LLAMA = FamilyNames(("attention_dropout",))
+_MODERNBERT = FamilyNames(("embedding_dropout", "attention_dropout", "mlp_dropout", "classifier_dropout"))
+FAMILY_NAMES = {
+    "gpt2": FamilyNames(("resid_pdrop", "embd_pdrop", "attn_pdrop"), ("wte", "wpe")),
+    "distilbert": FamilyNames(("dropout", "attention_dropout", "seq_classif_dropout")),
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "modernbert": _MODERNBERT,
+    "modernbert-decoder": _MODERNBERT,
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), _LLAMA),
+    "albert": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")),
+    "deberta-v2": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout")),
+}
+_EMBEDDINGS = tuple(dict.fromkeys(part for names in FAMILY_NAMES.values() for part in names.embeddings))
+_DROPOUTS = tuple(dict.fromkeys(key for names in FAMILY_NAMES.values() for key in names.dropouts))
 
 
 def is_embedding(name: str) -> bool:
@@ -30,14 +53,19 @@ def is_embedding(name: str) -> bool:
 
 def in_attention(name: str) -> bool:
     """Return whether a layer of that name belongs to attention."""
-    return any(part in name for part in _ATTENTION)
+    return any(part in name for names in FAMILY_NAMES.values() for part in names.attention)
 
 
 def dropout_settings(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
     """Return every dropout setting that a config has, at that probability; none where the config's own are kept."""
-    return {} if dropout is None else {key: dropout for key in _DROPOUTS if hasattr(config, key)}
+    return {} if dropout is None else dict.fromkeys(_dropout_keys(config), dropout)
 
 
 def has_dropout(config: PreTrainedConfig) -> bool:
     """Return whether anything is dropped in training."""
-    return any(getattr(config, key, None) for key in _DROPOUTS)
+    return any(getattr(config, key) for key in _dropout_keys(config))
+
+
+def _dropout_keys(config: PreTrainedConfig) -> list[str]:
+    names = FAMILY_NAMES.get(config.model_type)
+    return [key for key in (names.dropouts if names else _DROPOUTS) if hasattr(config, key)]

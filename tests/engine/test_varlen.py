@@ -207,6 +207,7 @@ def test_the_host_asks_the_gpu_for_no_number(
         batch["lengths"].tolist()
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.parametrize("family", ["gpt2", "bert"])
 def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny, pack: Pack) -> None:
     """Without a break, and without compiling anew for another number of reviews or of tokens."""
@@ -225,7 +226,6 @@ def test_one_compiled_graph_takes_every_batch(family: str, tiny_models: Tiny, pa
     for batch, wanted in zip(batches, expected, strict=True):
         assert difference(Head().logits(model, batch), wanted) < 1e-5
     assert len(graphs) == 1
-    torch._dynamo.reset()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="FlashAttention needs an NVIDIA GPU")

@@ -414,6 +414,7 @@ def test_saved_as_bf16_twice_gives_the_same_bytes(small: Change) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
 def test_compiled_code_learns_the_same(small: Change, change: Change) -> None:
     small("gpt2")
