@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.backbones.families import FAMILY_NAMES
-from sentiment.pipeline.artifacts import read_json_object
-from sentiment.pipeline.errors import InputError, first_few, plain_name
+from sentiment.checkpoints.tensors import weight_map
+from sentiment.pipeline.errors import InputError, first_few
 from sentiment.tokens.tokenizer import load_config
 
 if TYPE_CHECKING:
@@ -51,18 +51,6 @@ def check_shards(folder: Path) -> None:
     """Raise if an index says that weights lie outside the folder: transformers would read them without a word."""
     for index in sorted(folder.glob("*.safetensors.index.json")):
         weight_map(index)
-
-
-def weight_map(index: Path) -> dict[str, str]:
-    """Read which file holds each tensor, from the index of a folder's weights.
-
-    Raises:
-        InputError: the index does not say, or names a file outside its folder.
-    """
-    stated = read_json_object(index).get("weight_map")
-    if not isinstance(stated, dict):
-        raise InputError(f"{index}: no weight_map, which must say for each tensor which file holds it")
-    return {tensor: plain_name(name, f"{index}: weight_map.{tensor}") for tensor, name in stated.items()}
 
 
 def check_config(folder: Path, stored: Mapping[str, str]) -> None:

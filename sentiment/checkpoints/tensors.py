@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from sentiment.backbones.checks import weight_map
-from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.artifacts import read_json_object
+from sentiment.pipeline.errors import InputError, allowed, plain_name
 
 PIECE = 1 << 14  # numbers; 128 kB as float64, so that what is computed from a piece finds it in the processor's cache
 _LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
@@ -82,6 +82,18 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.is_file():
         raise InputError(f"{folder}: neither model.safetensors nor {INDEX}; save the model with save_pretrained")
     return [folder / name for name in sorted(set(weight_map(index).values()))]
+
+
+def weight_map(index: Path) -> dict[str, str]:
+    """Read which file holds each tensor, from the index of a folder's weights.
+
+    Raises:
+        InputError: the index does not say, or names a file outside its folder.
+    """
+    stated = read_json_object(index).get("weight_map")
+    if not isinstance(stated, dict):
+        raise InputError(f"{index}: no weight_map, which must say for each tensor which file holds it")
+    return {tensor: plain_name(name, f"{index}: weight_map.{tensor}") for tensor, name in stated.items()}
 
 
 def read_header(stream: BinaryIO, where: str) -> tuple[dict[str, StoredTensor], dict[str, str]]:
