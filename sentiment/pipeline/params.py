@@ -9,7 +9,7 @@ here by `python -m sentiment choices --write`; tests keep them current.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +28,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Words = Annotated[list[str], Field(min_length=1)]
 Value = TypeVar("Value")
+KeyPath = tuple[str, ...]  # the keys that lead to a value
+LONGEST_SHOWN = 100  # of a key or value, in a message
 
 
 def _of_each_label(values: dict[str, Value]) -> dict[str, Value]:
@@ -242,26 +244,30 @@ def problems_of(kind: type[BaseModel], content: Any) -> list[str]:
     try:
         kind.model_validate(content)
     except ValidationError as error:
-        found: dict[str, list[ErrorDetails]] = {}
-        for detail in error.errors():
-            found.setdefault(_dotted_key(content, detail), []).append(detail)
-        # each member of a union reports on its own; what stands deeper knows more
-        deepest = [key for key in found if not any(other.startswith(f"{key}.") for other in found)]
-        return [_explain(kind, key, found[key]) for key in sorted(deepest)]
+        return explained(kind, content, error.errors())
     return []
 
 
-def _dotted_key(content: Any, detail: ErrorDetails) -> str:
-    """Return the dotted key of a problem; pydantic names the members of unions in between, which are no keys."""
-    last = str(detail["loc"][-1]) if detail["type"] in ("missing", "extra_forbidden") else None
-    parts: list[str] = []
+def explained(kind: type[BaseModel], content: Any, details: Iterable[ErrorDetails]) -> list[str]:
+    """Explain what pydantic found wrong with a nested mapping; one line per problem, by key."""
+    found: dict[KeyPath, list[ErrorDetails]] = {}
+    for detail in details:
+        found.setdefault(_path(content, detail), []).append(detail)
+    # each member of a union reports on its own; what stands deeper knows more
+    deepest = [path for path in found if not any(path == other[: len(path)] != other for other in found)]
+    return [_explain(kind, path, found[path]) for path in sorted(deepest)]
+
+
+def _path(content: Any, detail: ErrorDetails) -> KeyPath:
+    """Return the keys that lead to a problem; pydantic names the members of unions in between, which are no keys."""
+    path: list[str] = []
     for step in detail["loc"]:
         held = isinstance(content, Mapping) and step in content
         held = held or (isinstance(content, list) and isinstance(step, int))
         if held:
             content = content[step]
-            parts.append(str(step))
-    return ".".join([*parts, *([last] if last and detail["type"] == "missing" else [])])
+            path.append(str(step)[:LONGEST_SHOWN])
+    return (*path, str(detail["loc"][-1])) if detail["type"] == "missing" else tuple(path)
 
 
 _BOUNDS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
@@ -274,17 +280,19 @@ _KINDS = {
     "list_type": "a list",
     "model_type": "a mapping",
     "string_type": "text",
+    "string_unicode": "text in UTF-8",
 }
 
 
-def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> str:
+def _explain(kind: type[BaseModel], path: KeyPath, details: list[ErrorDetails]) -> str:
     """Explain what is wrong with one value."""
-    detail, path = details[0], key.split(".")
+    detail, key = details[0], ".".join(path)
     if detail["type"] == "missing":
         return f"{key}: missing, must be given ({_described(kind, path).description})"
     if detail["type"] == "extra_forbidden":
         return f"{key}: no such key, {allowed(path[-1], _model(kind, path[:-1]).model_fields)}"
     found = json.dumps(detail["input"], default=str, ensure_ascii=False)
+    found = found[:LONGEST_SHOWN] + "..." * (len(found) > LONGEST_SHOWN)
     return f"{key or 'as a whole'}: found {found}, {', or '.join(_must_be(each) for each in details)}"
 
 
@@ -297,8 +305,9 @@ def _must_be(detail: ErrorDetails) -> str:
         return f"must {detail['msg']}"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}"
-    if kind == "too_short":
-        return f"must have a length of at least {context['min_length']}"
+    if kind.endswith(("too_short", "too_long")):  # of a list, or string_too_short and string_too_long
+        bound = "at least {min_length:,}" if "min_length" in context else "at most {max_length:,}"
+        return f"must have a length of {bound.format(**context)}"
     for bound, words in _BOUNDS.items():
         if bound in context:
             return (
@@ -307,7 +316,7 @@ def _must_be(detail: ErrorDetails) -> str:
     return f"must be {_KINDS[kind]}"
 
 
-def _model(kind: type[BaseModel], path: list[str]) -> type[BaseModel]:
+def _model(kind: type[BaseModel], path: KeyPath) -> type[BaseModel]:
     """Return the model of a nested section."""
     for name in path:
         inner = kind.model_fields[name].annotation
@@ -316,7 +325,7 @@ def _model(kind: type[BaseModel], path: list[str]) -> type[BaseModel]:
     return kind
 
 
-def _described(kind: type[BaseModel], path: list[str]) -> Any:
+def _described(kind: type[BaseModel], path: KeyPath) -> Any:
     """Return the description of a param."""
     return _model(kind, path[:-1]).model_fields[path[-1]]
 
