@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sentiment.cli.options import Commands, Options, add_command
+from sentiment.cli.options import Commands, Options, add_command, print_table
 from sentiment.pipeline.params import Params, fields
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
+HEADS = ("param", "allowed", "meaning")
 _KEY = re.compile(r"( *)([a-z_]+):")
 
 
@@ -67,7 +68,7 @@ def markdown() -> str:
     lines = ["# Choices", "", f"Every key of `{PARAMS}`; written by `python -m sentiment choices --write`.", ""]
     for part, listed in parts.items():
         lines += [f"## {part or 'Above the sections'}", "", *([f"{about[part]}.", ""] if part else [])]
-        lines += [tabulate(listed, ("key", "allowed", "meaning"), tablefmt="github"), ""]
+        lines += [tabulate(listed, HEADS, tablefmt="github"), ""]
     return "\n".join(lines)
 
 
@@ -103,14 +104,8 @@ def run(options: Options) -> None:
         for path, content in written().items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8", newline="\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("param", "allowed", "meaning")
-    for row in rows():
-        table.add_row(*(cell.replace("`", "") for cell in row))
-    Console().print(table)
+    else:
+        print_table(HEADS, [[cell.replace("`", "") for cell in row] for row in rows()])
 
 
 def written() -> dict[Path, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.checkpoints.manifest import Manifest
+from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import FINETUNED
 
 if TYPE_CHECKING:
@@ -50,6 +52,28 @@ def count(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"found {number}, must be at least 1")
     return number
+
+
+def check_installed(packages: Iterable[str], requirements: str) -> None:
+    """Raise if packages that only one command needs are not installed.
+
+    Raises:
+        InputError: says how to install them.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r {requirements}`")
+
+
+def print_table(heads: Iterable[str], rows: Iterable[Iterable[str]], title: str | None = None) -> None:
+    """Print a table on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heads, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def load_predictor(options: Options) -> Predictor:

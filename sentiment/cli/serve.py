@@ -11,7 +11,6 @@ import argparse
 import errno
 import socket
 from contextlib import suppress
-from types import ModuleType
 
 from sentiment.cli.options import (
     Commands,
@@ -19,13 +18,14 @@ from sentiment.cli.options import (
     add_command,
     add_model_options,
     add_scoring_options,
+    check_installed,
     count,
     load_predictor,
 )
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.progress import say
 
-REQUIREMENTS = "requirements-serve.txt"
+PACKAGES, REQUIREMENTS = ("fastapi", "uvicorn"), "requirements-serve.txt"
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,20 +59,6 @@ def milliseconds(word: str) -> float:
     return number
 
 
-def find_uvicorn() -> ModuleType:
-    """Import what only this command needs.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import fastapi  # noqa: F401  # tells now what sentiment.serving would tell after the model is loaded
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed; pip install -r {REQUIREMENTS}") from error
-    return uvicorn
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Take the port, before the model is loaded; who connects meanwhile waits.
 
@@ -93,7 +79,9 @@ def run(options: Options) -> None:
     Raises:
         InputError: the model or a choice cannot be used.
     """
-    uvicorn = find_uvicorn()
+    check_installed(PACKAGES, REQUIREMENTS)
+    import uvicorn
+
     # Ctrl+C, which uvicorn raises again when all is answered
     with suppress(KeyboardInterrupt), listen(options.host, options.port) as listener:
         predictor = load_predictor(options)
