@@ -13,15 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import (
-    Commands,
-    Options,
-    add_command,
-    add_model_options,
-    check_installed,
-    count,
-    load_predictor,
-)
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
 from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
@@ -40,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     """Declare the command."""
     about = "Write a model as ONNX, with a report of how far its answers are from the model's own."
     parser = add_command(commands, "export", run, about, __doc__)
-    add_model_options(parser)
+    add_model_options(parser, scoring=False)
     add, texts = parser.add_argument, PREPARED / "test.parquet"
     add("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to (default: {OUTPUT})")
     add("--int8", action="store_true", help=f"write {INT8} too: int8 weights, a quarter of the size, other rounding")
@@ -55,7 +47,7 @@ def run(options: Options) -> None:
     Raises:
         InputError: a package, the model, the texts or the output cannot be used, or the answers differ.
     """
-    check_installed(PACKAGES, REQUIREMENTS)
+    require(PACKAGES, REQUIREMENTS)
     check_output(options.output)
     texts, labels = read_texts(options.texts, options.column, options.limit)
     predictor = load_predictor(options)

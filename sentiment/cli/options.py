@@ -28,22 +28,19 @@ def add_command(
     return parser
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say which model is used."""
+def add_model_options(parser: argparse.ArgumentParser, scoring: bool = True) -> None:
+    """Declare the options that say which model is used, and with `scoring` where it runs and on how many texts."""
     add = parser.add_argument
     add("--model", default=str(FINETUNED), metavar="FOLDER", help=f"model folder (default: {FINETUNED})")
     add("--rev", help="take the folder from this git revision; kept below ~/.cache/sentiment")
     add("--repo", metavar="URL_OR_PATH", help="... of this repository")
     add("--remote", metavar="NAME", help="... and its files from this DVC remote")
     add("--threads", type=count, help="CPU threads (default: torch's choice)")
-    parser.set_defaults(device="cpu", batch_size=None)
-
-
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say where texts are scored, and how many at once."""
-    add = parser.add_argument
-    add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
-    add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    if scoring:
+        add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
+        add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    else:
+        parser.set_defaults(device="cpu", batch_size=None)
 
 
 def count(word: str) -> int:
@@ -54,7 +51,7 @@ def count(word: str) -> int:
     return number
 
 
-def check_installed(packages: Iterable[str], requirements: str) -> None:
+def require(packages: Iterable[str], requirements: str) -> None:
     """Raise if packages that only one command needs are not installed.
 
     Raises:

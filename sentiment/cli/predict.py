@@ -15,15 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import (
-    Commands,
-    Options,
-    add_command,
-    add_model_options,
-    add_scoring_options,
-    count,
-    load_predictor,
-)
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
 from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
@@ -52,7 +44,6 @@ def add_parser(commands: Commands) -> None:
     add("--prefix", default="", help="what the names of the new columns begin with")
     add("--on-bad-rows", default="error", choices=("error", "drop"), help="rows without a text: stop, or leave out")
     add_model_options(parser)
-    add_scoring_options(parser)
     add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
 
 

@@ -84,12 +84,6 @@ def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     yaml.dump(content, path)
 
 
-def marked_choices(name: str) -> Mapping[str, Any]:
-    """Return what `show` prints: the recipe's choices, those that differ from the default's marked."""
-    default = read_recipes()[DEFAULT]["params"]
-    return {key: (value, name != DEFAULT and default[key] != value) for key, value in resolve(name).items()}
-
-
 def add_parser(commands: Commands) -> None:
     """Declare the command, with an action for each thing to do with a recipe."""
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
@@ -110,8 +104,8 @@ def run_list(_options: Options) -> None:
 
 def run_show(options: Options) -> None:
     """Print the choices of a recipe."""
-    choices = marked_choices(options.name).items()
-    rows = [(key, f"{value}{' *' if differs else ''}") for key, (value, differs) in choices]
+    default = read_recipes()[DEFAULT]["params"]
+    rows = [(key, f"{value}{' *' * (value != default[key])}") for key, value in resolve(options.name).items()]
     print_table(("choice", "value"), rows, options.name)
 
 

@@ -12,16 +12,7 @@ import errno
 import socket
 from contextlib import suppress
 
-from sentiment.cli.options import (
-    Commands,
-    Options,
-    add_command,
-    add_model_options,
-    add_scoring_options,
-    check_installed,
-    count,
-    load_predictor,
-)
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.progress import say
 
@@ -34,7 +25,6 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "serve", run, about, __doc__)
     add = parser.add_argument
     add_model_options(parser)
-    add_scoring_options(parser)
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
     add("--port", type=port, default=8000, help="port to listen on; 0 for any free one (default: 8000)")
     add("--max-texts", type=count, default=64, help="the most texts of a request (default: 64)")
@@ -79,7 +69,7 @@ def run(options: Options) -> None:
     Raises:
         InputError: the model or a choice cannot be used.
     """
-    check_installed(PACKAGES, REQUIREMENTS)
+    require(PACKAGES, REQUIREMENTS)
     import uvicorn
 
     # Ctrl+C, which uvicorn raises again when all is answered

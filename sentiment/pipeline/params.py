@@ -307,7 +307,7 @@ def _must_be(detail: ErrorDetails) -> str:
         return f"must match {context['pattern']}"
     if kind.endswith(("too_short", "too_long")):  # of a list, or string_too_short and string_too_long
         bound = "at least {min_length:,}" if "min_length" in context else "at most {max_length:,}"
-        return f"must have a length of {bound.format(**context)}"
+        return f"must have a length of {bound.format(**context)}" + " characters" * kind.startswith("string")
     for bound, words in _BOUNDS.items():
         if bound in context:
             return (

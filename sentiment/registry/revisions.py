@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -53,7 +53,6 @@ class Folder:
         self.path = path
         self.files = sorted(file.name for file in path.glob("*.safetensors"))
 
-    @cache  # noqa: B019  # lives as long as the command
     def md5(self, name: str) -> str:
         """Hash a file of the model as DVC does."""
         with self.open(name) as stream:
