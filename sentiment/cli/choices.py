@@ -17,7 +17,6 @@ from sentiment.pipeline.params import Params, fields
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
-HEADS = ("param", "allowed", "meaning")
 _KEY = re.compile(r"( *)([a-z_]+):")
 
 
@@ -68,7 +67,7 @@ def markdown() -> str:
     lines = ["# Choices", "", f"Every key of `{PARAMS}`; written by `python -m sentiment choices --write`.", ""]
     for part, listed in parts.items():
         lines += [f"## {part or 'Above the sections'}", "", *([f"{about[part]}.", ""] if part else [])]
-        lines += [tabulate(listed, HEADS, tablefmt="github"), ""]
+        lines += [tabulate(listed, ("key", "allowed", "meaning"), tablefmt="github"), ""]
     return "\n".join(lines)
 
 
@@ -105,7 +104,7 @@ def run(options: Options) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8", newline="\n")
     else:
-        print_table(HEADS, [[cell.replace("`", "") for cell in row] for row in rows()])
+        print_table(("param", "allowed", "meaning"), [[cell.replace("`", "") for cell in row] for row in rows()])
 
 
 def written() -> dict[Path, str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
     from sentiment.inference.writers import Added, Writer
 
-STDIN = "-"
+STDIN, ARGUMENTS = "-", "the command line"
 SECONDS_BETWEEN_LINES = 10.0  # of progress
 SIGPIPE_STATUS = 141  # what a shell shows for a program whose reader has gone: 128 + 13
 COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "model_revision": str}
@@ -55,12 +55,14 @@ def find_source(options: Options) -> Source:
     """
     files = [word for word in options.inputs if word == STDIN or _FILE_NAME.fullmatch(word) or _is_file(word)]
     if not files:
-        return _arguments(options.inputs)
+        return Source(ARGUMENTS, "text", lambda size: text_chunks(options.inputs, ARGUMENTS, size), again=True)
     if len(options.inputs) > 1:
         raise InputError(f"{files[0]}: found beside other words; give texts alone, or one file, or - alone")
-    if files == [STDIN]:
-        return _standard_input(options)
-    return file_source(Path(files[0]), [Column(options.column)])
+    wanted = [Column(options.column)]
+    if files != [STDIN]:
+        return file_source(Path(files[0]), wanted)
+    reader, stream, name = READERS[options.format], sys.stdin.buffer, "standard input"
+    return Source(name, options.format, lambda size: reader(stream, name, wanted, size), again=False)
 
 
 def _is_file(word: str) -> bool:
@@ -69,22 +71,6 @@ def _is_file(word: str) -> bool:
         return Path(word).is_file() or ("/" in word and Path(word).is_dir())
     except OSError:
         return False
-
-
-def _arguments(texts: list[str]) -> Source:
-    """Take the words themselves as texts."""
-    name = "the command line"
-    return Source(name, "text", lambda size: text_chunks(texts, name, size), again=True)
-
-
-def _standard_input(options: Options) -> Source:
-    """Read standard input, which comes only once."""
-    name, wanted = "standard input", [Column(options.column)]
-
-    def read(size: int) -> Iterator[Chunk]:
-        return READERS[options.format](sys.stdin.buffer, name, wanted, size)
-
-    return Source(name, options.format, read, again=False)
 
 
 def find_format(source: Source, options: Options) -> str:

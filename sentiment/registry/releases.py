@@ -46,7 +46,7 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
                 problems += pushed(repo, remote)
         else:
             problems += version_problems(version, versions, repo.scm.get_rev())
-            problems += [problem for check in CHECKS for problem in check(repo, remote)]
+            problems += [*clean(repo), *current(repo), *pushed(repo, remote)]
         if problems:
             listed = "".join(f"\n  {problem}" for problem in problems)
             raise InputError(f"{name} {version} is not released, nothing is tagged: {len(problems)} problem(s){listed}")
@@ -122,14 +122,14 @@ def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -
     return [f"--stage: it is in {stage} already"] if there else []
 
 
-def clean(repo: Any, _remote: str | None) -> list[str]:
+def clean(repo: Any) -> list[str]:
     """Return the problem of a working tree that differs from the commit."""
     staged, unstaged, untracked = repo.scm.status(untracked_files="all")
     changed = {*unstaged, *untracked, *(file for files in staged.values() for file in files)}
     return [f"not in the commit: {first_few(changed, SHOWN)}; commit, ignore or remove it"] if changed else []
 
 
-def current(repo: Any, _remote: str | None) -> list[str]:
+def current(repo: Any) -> list[str]:
     """Return the problem of a dvc.lock that does not describe what lies here."""
     state = repo.status(check_updates=False)
     changes = [f"{stage}: {change}" for stage, found in state.items() for change in _changes(found)]
@@ -162,9 +162,6 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
         return [f"{named} does not say what it holds: {error}"]
     missing = first_few(state["not_in_remote"], SHOWN)
     return [f"not on the remote {where}: {missing}; `dvc push -r {where}` sends it"] if missing else []
-
-
-CHECKS = (clean, current, pushed)  # each says what stands against a version for the commit that is checked out
 
 
 def tag(scm: Any, name: str, version: str, stage: str | None, new: bool) -> list[str]:

@@ -99,7 +99,12 @@ def read_question(body: bytes, limits: Limits) -> Question:
         raise InputError("; ".join(explained(model, content, error.errors()[:SHOWN_PROBLEMS]))) from error
     for number, text in enumerate(question.texts, 1):
         check_text(number, text)
-    check_scorings(question, limits)
+    scorings = len(question.texts) + sum(map(len, question.pieces))
+    if scorings > limits.max_waiting:  # more than the queue has room for even if nothing else waits
+        raise InputError(
+            f"texts: found {scorings:,} to score, the texts without each word counted, must be at most "
+            f"{limits.max_waiting:,}; send fewer at once, or leave out attribution"
+        )
     return question
 
 
@@ -117,17 +122,3 @@ def parse_json(body: bytes) -> Any:
         return json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"not JSON: {error}") from error
-
-
-def check_scorings(question: Question, limits: Limits) -> None:
-    """Raise if a question needs more scorings than the queue has room for even if nothing else waits.
-
-    Raises:
-        InputError: says how much it asks for.
-    """
-    scorings = len(question.texts) + sum(map(len, question.pieces))
-    if scorings > limits.max_waiting:
-        raise InputError(
-            f"texts: found {scorings:,} to score, the texts without each word counted, must be at most "
-            f"{limits.max_waiting:,}; send fewer at once, or leave out attribution"
-        )
