@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sentiment.cli.options import Commands, Options, add_command
+from sentiment.cli.options import Commands, Options, add_command, print_table
 from sentiment.pipeline.params import Params, fields, is_section
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 
@@ -95,14 +95,8 @@ def run(options: Options) -> None:
         for path, content in written().items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8", newline="\n")
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("param", "allowed", "meaning")
-    for row in rows():
-        table.add_row(*(cell.replace("`", "") for cell in row))
-    Console().print(table)
+    else:
+        print_table(("param", "allowed", "meaning"), [[cell.replace("`", "") for cell in row] for row in rows()])
 
 
 def written() -> dict[Path, str]:

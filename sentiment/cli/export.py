@@ -7,14 +7,14 @@ which holds times, are the same bytes whenever the same model is exported.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
+from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
 from sentiment.pipeline.paths import PREPARED
@@ -22,14 +22,9 @@ from sentiment.pipeline.progress import say, timed
 
 if TYPE_CHECKING:
     from sentiment.reviews.files import Chunk
-from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
 
 OUTPUT = Path("models/onnx")  # git-ignored, and no DVC out: made again at any time
-
-
-PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-
-
+PACKAGES, REQUIREMENTS = ("onnx", "onnxruntime", "onnxscript"), "requirements-onnx.txt"
 TRUTH = {word: number for number, label in enumerate(LABELS) for word in (str(number), label)}
 
 
@@ -37,7 +32,7 @@ def add_parser(commands: Commands) -> None:
     """Declare the command."""
     about = "Write a model as ONNX, with a report of how far its answers are from the model's own."
     parser = add_command(commands, "export", run, about, __doc__)
-    add_model_options(parser)
+    add_model_options(parser, scoring=False)
     add, texts = parser.add_argument, PREPARED / "test.parquet"
     add("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=f"where to (default: {OUTPUT})")
     add("--int8", action="store_true", help=f"write {INT8} too: int8 weights, a quarter of the size, other rounding")
@@ -52,7 +47,7 @@ def run(options: Options) -> None:
     Raises:
         InputError: a package, the model, the texts or the output cannot be used, or the answers differ.
     """
-    check_installed()
+    require(PACKAGES, REQUIREMENTS)
     check_output(options.output)
     texts, labels = read_texts(options.texts, options.column, options.limit)
     predictor = load_predictor(options)
@@ -69,17 +64,6 @@ def run(options: Options) -> None:
             shutil.rmtree(options.output)
         folder.replace(options.output)
     say(f"{options.output}: {', '.join(sorted(file.name for file in options.output.iterdir()))}")
-
-
-def check_installed() -> None:
-    """Raise if the export has to do without the packages of the export.
-
-    Raises:
-        InputError: says how to install them.
-    """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r requirements-onnx.txt`")
 
 
 def read_texts(path: Path, column: str, limit: int | None) -> tuple[list[str], list[int] | None]:

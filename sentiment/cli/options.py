@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.checkpoints.manifest import Manifest
+from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import FINETUNED
 
 if TYPE_CHECKING:
@@ -26,22 +28,19 @@ def add_command(
     return parser
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say which model is used."""
+def add_model_options(parser: argparse.ArgumentParser, scoring: bool = True) -> None:
+    """Declare the options that say which model is used, and with `scoring` where it runs and on how many texts."""
     add = parser.add_argument
     add("--model", default=str(FINETUNED), metavar="FOLDER", help=f"model folder (default: {FINETUNED})")
     add("--rev", help="take the folder from this git revision; kept below ~/.cache/sentiment")
     add("--repo", metavar="URL_OR_PATH", help="... of this repository")
     add("--remote", metavar="NAME", help="... and its files from this DVC remote")
     add("--threads", type=count, help="CPU threads (default: torch's choice)")
-    parser.set_defaults(device="cpu", batch_size=None)
-
-
-def add_scoring_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that say where texts are scored, and how many at once."""
-    add = parser.add_argument
-    add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
-    add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    if scoring:
+        add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
+        add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
+    else:
+        parser.set_defaults(device="cpu", batch_size=None)
 
 
 def count(word: str) -> int:
@@ -50,6 +49,28 @@ def count(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"found {number}, must be at least 1")
     return number
+
+
+def require(packages: Iterable[str], requirements: str) -> None:
+    """Raise if packages that only one command needs are not installed.
+
+    Raises:
+        InputError: says how to install them.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r {requirements}`")
+
+
+def print_table(heads: Iterable[str], rows: Iterable[Iterable[str]], title: str | None = None) -> None:
+    """Print a table on the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heads, title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def load_predictor(options: Options) -> Predictor:

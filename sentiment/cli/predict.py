@@ -10,20 +10,13 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import (
-    Commands,
-    Options,
-    add_command,
-    add_model_options,
-    add_scoring_options,
-    count,
-    load_predictor,
-)
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
+from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
 from sentiment.reviews.files import CHUNK_ROWS, READERS, Chunk, Column, Problems, Source, file_source, text_chunks
@@ -32,7 +25,7 @@ if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
     from sentiment.inference.writers import Added, Writer
 
-STDIN = "-"
+STDIN, ARGUMENTS = "-", "the command line"
 SECONDS_BETWEEN_LINES = 10.0  # of progress
 SIGPIPE_STATUS = 141  # what a shell shows for a program whose reader has gone: 128 + 13
 COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "model_revision": str}
@@ -51,7 +44,6 @@ def add_parser(commands: Commands) -> None:
     add("--prefix", default="", help="what the names of the new columns begin with")
     add("--on-bad-rows", default="error", choices=("error", "drop"), help="rows without a text: stop, or leave out")
     add_model_options(parser)
-    add_scoring_options(parser)
     add("--chunk-rows", type=count, help="rows read, sorted by length and written at once")
 
 
@@ -63,12 +55,14 @@ def find_source(options: Options) -> Source:
     """
     files = [word for word in options.inputs if word == STDIN or _FILE_NAME.fullmatch(word) or _is_file(word)]
     if not files:
-        return _arguments(options.inputs)
+        return Source(ARGUMENTS, "text", lambda size: text_chunks(options.inputs, ARGUMENTS, size), again=True)
     if len(options.inputs) > 1:
         raise InputError(f"{files[0]}: found beside other words; give texts alone, or one file, or - alone")
-    if files == [STDIN]:
-        return _standard_input(options)
-    return file_source(Path(files[0]), [Column(options.column)])
+    wanted = [Column(options.column)]
+    if files != [STDIN]:
+        return file_source(Path(files[0]), wanted)
+    reader, stream, name = READERS[options.format], sys.stdin.buffer, "standard input"
+    return Source(name, options.format, lambda size: reader(stream, name, wanted, size), again=False)
 
 
 def _is_file(word: str) -> bool:
@@ -77,22 +71,6 @@ def _is_file(word: str) -> bool:
         return Path(word).is_file() or ("/" in word and Path(word).is_dir())
     except OSError:
         return False
-
-
-def _arguments(texts: list[str]) -> Source:
-    """Take the words themselves as texts."""
-    name = "the command line"
-    return Source(name, "text", lambda size: text_chunks(texts, name, size), again=True)
-
-
-def _standard_input(options: Options) -> Source:
-    """Read standard input, which comes only once."""
-    name, wanted = "standard input", [Column(options.column)]
-
-    def read(size: int) -> Iterator[Chunk]:
-        return READERS[options.format](sys.stdin.buffer, name, wanted, size)
-
-    return Source(name, options.format, read, again=False)
 
 
 def find_format(source: Source, options: Options) -> str:
@@ -114,13 +92,23 @@ def find_format(source: Source, options: Options) -> str:
     return ending or fitting[0]
 
 
-def examine(source: Source, options: Options, names: list[str]) -> int:
-    """Read a source to its end, before any long work.
+def usable_chunks(source: Source, options: Options, problems: Problems) -> Iterator[Chunk]:
+    """Read the rows that can be used.
 
-    Args:
-        source: the source.
-        options: the choices.
-        names: the columns that will be added.
+    Raises:
+        InputError: there are columns of the new names; or rows that come but once, cannot be used and are not to be
+            dropped.
+    """
+    for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
+        chunk.check_free(new_columns(options), source.name)
+        problems.add(chunk)
+        if not source.again:
+            refuse(problems, options)
+        yield chunk.usable()
+
+
+def examine(source: Source, options: Options) -> int:
+    """Read a source to its end, before any long work.
 
     Returns:
         The number of rows that can be used.
@@ -128,74 +116,65 @@ def examine(source: Source, options: Options, names: list[str]) -> int:
     Raises:
         InputError: there are rows that cannot be used and are not to be dropped, or columns of the new names.
     """
-    problems, rows = Problems(), 0
-    for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
-        chunk.check_free(names, source.name)
-        problems.add(chunk)
-        rows += len(chunk.numbers)
+    problems = Problems()
+    rows = sum(len(chunk.numbers) for chunk in usable_chunks(source, options, problems))
+    refuse(problems, options)
+    return rows
+
+
+def refuse(problems: Problems, options: Options) -> None:
+    """Raise if there are rows that cannot be used and are not to be dropped."""
     if problems.total and options.on_bad_rows == "error":
-        _refuse(problems.total, problems.describe())
-    return rows - problems.total
+        raise InputError(
+            f"{problems.total} row(s) cannot be used (rows count from 1, a header not counted):\n"
+            f"  {problems.describe()}\ncorrect the rows, or leave them out with --on-bad-rows drop"
+        )
 
 
-def _refuse(count: int, described: str) -> None:
-    raise InputError(
-        f"{count} row(s) cannot be used (rows count from 1, a header not counted):\n  {described}\n"
-        "correct the rows, or leave them out with --on-bad-rows drop"
-    )
+def with_progress(chunks: Iterable[Chunk], total: int | None) -> Iterator[Chunk]:
+    """Say now and then how many rows are done and how fast, and at the end; a short run says nothing.
 
+    Args:
+        chunks: the rows.
+        total: how many there are; None where that is not known.
+    """
+    of = "" if total is None else f" of {total:,}"
+    start = last = time.monotonic()
+    done = said = 0
 
-class Progress:
-    """Says now and then how many rows are done and how fast, and at the end; a short run says nothing."""
+    def report() -> None:
+        say(f"  {done:,}{of} rows, {done / (time.monotonic() - start):,.0f} rows/s")
 
-    def __init__(self, total: int | None) -> None:
-        """Start the clock.
-
-        Args:
-            total: rows that will come; None where that is not known.
-        """
-        self.total, self.rows, self.said = total, 0, 0
-        self.start = self.last = time.monotonic()
-
-    def add(self, rows: int) -> None:
-        """Count rows."""
-        self.rows += rows
-        now = time.monotonic()
-        if now - self.last >= SECONDS_BETWEEN_LINES:
-            self._say(now)
-
-    def end(self) -> None:
-        """Say how it went, where something was said before."""
-        if self.said and self.said < self.rows:
-            self._say(time.monotonic())
-
-    def _say(self, now: float) -> None:
-        of = "" if self.total is None else f" of {self.total:,}"
-        say(f"  {self.rows:,}{of} rows, {self.rows / (now - self.start):,.0f} rows/s")
-        self.last, self.said = now, self.rows
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk.numbers)
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            report()
+            last, said = time.monotonic(), done
+    if 0 < said < done:
+        report()
 
 
 @contextmanager
-def opened_writer(source: Source, options: Options, columns: dict[str, type]) -> Iterator[Writer]:
+def opened_writer(source: Source, options: Options) -> Iterator[Writer]:
     """Open what the rows are written to: a table for texts given on a terminal, else standard output or a file."""
     from sentiment.inference.writers import WRITERS, TableWriter, replacing
 
     form = find_format(source, options)
     with replacing(options.output) if options.output else nullcontext(sys.stdout.buffer) as stream:
         few = source.form == "text" and source.again and not options.output and not options.json
-        writer = TableWriter(columns) if few and sys.stdout.isatty() else WRITERS[form](stream, columns)
+        kind = TableWriter if few and sys.stdout.isatty() else WRITERS[form]
+        writer = kind(stream, new_columns(options))
         yield writer
         writer.close()
 
 
-def added_columns(predictor: Predictor, chunk: Chunk, names: list[str]) -> Added:
+def added_columns(predictor: Predictor, chunk: Chunk, names: Iterable[str]) -> Added:
     """Predict for the texts of a chunk.
 
     Returns:
         Column name to values: labels, probabilities as the stage evaluate rounds them, the model's revision.
     """
-    from sentiment.pipeline.artifacts import DIGITS
-
     answers = predictor(chunk.texts)
     values = (
         [answer.label for answer in answers],
@@ -205,34 +184,9 @@ def added_columns(predictor: Predictor, chunk: Chunk, names: list[str]) -> Added
     return dict(zip(names, values, strict=True))
 
 
-def answer(source: Source, predictor: Predictor, writer: Writer, options: Options, total: int | None) -> str:
-    """Let every row through.
-
-    Args:
-        source: the rows.
-        predictor: the model.
-        writer: where to.
-        options: the choices.
-        total: the rows that will come; None where that is not known.
-
-    Returns:
-        The rows left out, described; empty where there are none.
-
-    Raises:
-        InputError: a row that comes but once cannot be used and is not to be dropped.
-    """
-    names = [options.prefix + name for name in COLUMNS]
-    problems, progress = Problems(), Progress(total)
-    for chunk in source.chunks(options.chunk_rows or CHUNK_ROWS):
-        chunk.check_free(names, source.name)
-        problems.add(chunk)
-        if problems.total and options.on_bad_rows == "error":
-            _refuse(problems.total, problems.describe())
-        good = chunk.usable()
-        writer.write(good, added_columns(predictor, good, names))
-        progress.add(len(good.numbers))
-    progress.end()
-    return problems.describe()
+def new_columns(options: Options) -> dict[str, type]:
+    """Return the names of the columns that are added, each with its type."""
+    return {options.prefix + name: kind for name, kind in COLUMNS.items()}
 
 
 def predict_rows(options: Options) -> None:
@@ -243,12 +197,14 @@ def predict_rows(options: Options) -> None:
     """
     source = find_source(options)
     find_format(source, options)  # tells a slip before the rows are read
-    names = [options.prefix + name for name in COLUMNS]
-    total = examine(source, options, names) if source.again else None
-    with opened_writer(source, options, dict(zip(names, COLUMNS.values(), strict=True))) as writer:
-        left_out = answer(source, load_predictor(options), writer, options, total)
-    if left_out:
-        say(f"rows left out:\n  {left_out}")
+    total = examine(source, options) if source.again else None
+    problems = Problems()
+    with opened_writer(source, options) as writer:
+        predictor = load_predictor(options)
+        for chunk in with_progress(usable_chunks(source, options, problems), total):
+            writer.write(chunk, added_columns(predictor, chunk, new_columns(options)))
+    if problems.total:
+        say(f"rows left out:\n  {problems.describe()}")
 
 
 def run(options: Options) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from sentiment.cli.options import Commands, Options, add_command
+from sentiment.cli.options import Commands, Options, add_command, print_table
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.params import flatten
@@ -84,12 +84,6 @@ def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     yaml.dump(content, path)
 
 
-def marked_choices(name: str) -> Mapping[str, Any]:
-    """Return what `show` prints: the recipe's choices, those that differ from the default's marked."""
-    default = read_recipes()[DEFAULT]["params"]
-    return {key: (value, name != DEFAULT and default[key] != value) for key, value in resolve(name).items()}
-
-
 def add_parser(commands: Commands) -> None:
     """Declare the command, with an action for each thing to do with a recipe."""
     recipe = commands.add_parser("recipe", help="List, show or use a recipe of recipes.yaml.")
@@ -105,14 +99,14 @@ def add_parser(commands: Commands) -> None:
 
 def run_list(_options: Options) -> None:
     """List the recipes."""
-    _print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()])
+    print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()])
 
 
 def run_show(options: Options) -> None:
     """Print the choices of a recipe."""
-    choices = marked_choices(options.name).items()
-    rows = [(key, f"{value}{' *' if differs else ''}") for key, (value, differs) in choices]
-    _print_table(("choice", "value"), rows, options.name)
+    default = read_recipes()[DEFAULT]["params"]
+    rows = [(key, f"{value}{' *' * (value != default[key])}") for key, value in resolve(options.name).items()]
+    print_table(("choice", "value"), rows, options.name)
 
 
 def run_use(options: Options) -> None:
@@ -125,13 +119,3 @@ def run_use(options: Options) -> None:
 def run_flags(options: Options) -> None:
     """Print a recipe as flags."""
     print(shlex.join(flags(options.name)))  # noqa: T201
-
-
-def _print_table(heads: Sequence[str], rows: Sequence[tuple[str, str]], title: str | None = None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*heads, title=title)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

@@ -11,21 +11,12 @@ import argparse
 import errno
 import socket
 from contextlib import suppress
-from types import ModuleType
 
-from sentiment.cli.options import (
-    Commands,
-    Options,
-    add_command,
-    add_model_options,
-    add_scoring_options,
-    count,
-    load_predictor,
-)
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.progress import say
 
-REQUIREMENTS = "requirements-serve.txt"
+PACKAGES, REQUIREMENTS = ("fastapi", "uvicorn"), "requirements-serve.txt"
 
 
 def add_parser(commands: Commands) -> None:
@@ -34,7 +25,6 @@ def add_parser(commands: Commands) -> None:
     parser = add_command(commands, "serve", run, about, __doc__)
     add = parser.add_argument
     add_model_options(parser)
-    add_scoring_options(parser)
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
     add("--port", type=port, default=8000, help="port to listen on; 0 for any free one (default: 8000)")
     add("--max-texts", type=count, default=64, help="the most texts of a request (default: 64)")
@@ -59,20 +49,6 @@ def milliseconds(word: str) -> float:
     return number
 
 
-def find_uvicorn() -> ModuleType:
-    """Import what only this command needs.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import fastapi  # noqa: F401  # tells now what sentiment.serving would tell after the model is loaded
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed; pip install -r {REQUIREMENTS}") from error
-    return uvicorn
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Take the port, before the model is loaded; who connects meanwhile waits.
 
@@ -93,7 +69,9 @@ def run(options: Options) -> None:
     Raises:
         InputError: the model or a choice cannot be used.
     """
-    uvicorn = find_uvicorn()
+    require(PACKAGES, REQUIREMENTS)
+    import uvicorn
+
     # Ctrl+C, which uvicorn raises again when all is answered
     with suppress(KeyboardInterrupt), listen(options.host, options.port) as listener:
         predictor = load_predictor(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -69,11 +69,9 @@ def as_markdown(difference: Difference) -> str:
     parts.append(_markdown_table(*block_table(difference)))
     tensors = [(name, "changed", change) for block in difference.blocks for name, change in block.tensors.items()]
     if tensors:
-        heads, rows = _change_table("tensor", tensors, difference.how)
-        parts.append(_markdown_table(heads, rows))
-    for section, title in _SECTIONS.items():
-        if rows := other_rows(section, getattr(difference, section)):
-            parts += [f"## {title}", _markdown_table(["", difference.first, difference.second, *_last(section)], rows)]
+        parts.append(_markdown_table(*_change_table("tensor", tensors, difference.how)))
+    for title, heads, rows in other_tables(difference):
+        parts += [f"## {title}", _markdown_table(heads, rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,21 +99,22 @@ def block_table(difference: Difference) -> tuple[list[str], list[list[str]]]:
     return _change_table("block", [(b.name, b.state, b.change) for b in difference.blocks], difference.how)
 
 
-def other_rows(section: str, rows: Sequence[DifferenceRow]) -> list[list[str]]:
-    """Lay params, metrics or data out as rows of words; metrics with their change."""
-    laid = []
-    for name, first, second in rows:
-        row = [name, _word(first), _word(second)]
+def other_tables(difference: Difference) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Yield params, metrics and data where they differ: title, heads, and rows of words; metrics with their change."""
+    for section, title in _SECTIONS.items():
+        differing: list[DifferenceRow] = getattr(difference, section)
+        heads = ["", difference.first, difference.second]
+        rows = [[name, _word(first), _word(second)] for name, first, second in differing]
         if section == "metrics":
-            numbers = [value for value in (first, second) if _is_number(value)]
-            row.append(f"{second - first:+.4g}" if len(numbers) == 2 else "")
-        laid.append(row)
-    return laid
+            heads.append("change")
+            rows = [[*row, _gain(first, second)] for row, (_, first, second) in zip(rows, differing, strict=True)]
+        if rows:
+            yield title, heads, rows
 
 
-def _last(section: str) -> list[str]:
-    """Name the column that only metrics have."""
-    return ["change"] if section == "metrics" else []
+def _gain(first: Any, second: Any) -> str:
+    """Write the change of a metric, where both sides have a number."""
+    return f"{second - first:+.4g}" if _is_number(first) and _is_number(second) else ""
 
 
 def _change_table(
@@ -186,12 +185,9 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _print_tables(difference: Difference) -> None:
     console = Console()
-    heads, rows = block_table(difference)
-    console.print(_rich_table(_title(difference), heads, rows, 2))
-    for section, title in _SECTIONS.items():
-        if rows := other_rows(section, getattr(difference, section)):
-            heads = ["", difference.first, difference.second, *_last(section)]
-            console.print(_rich_table(title, heads, rows, 1))
+    console.print(_rich_table(_title(difference), *block_table(difference), 2))
+    for title, heads, rows in other_tables(difference):
+        console.print(_rich_table(title, heads, rows, 1))
     for note in difference.notes:
         console.print(f"- {note}", highlight=False, markup=False, soft_wrap=True)
 

@@ -87,10 +87,10 @@ def compare_export(
     threads = torch.get_num_threads()
     scorers = {"torch": own_scorer(predictor), **{name: open_onnx(file, threads) for name, file in files.items()}}
     models = measure_parity(scorers, predictor.encode(texts), labels, predictor.manifest)
-    bytes_of = {name: file.stat().st_size for name, file in files.items()}
-    sizes = {"torch": 4 * predictor.model.num_parameters(), **bytes_of}
-    measured = {name: {**measures, "megabytes": sizes[name] / 1e6} for name, measures in models.items()}
-    return {"texts": len(texts), "threads": threads, "batch": BATCH, "models": measured}
+    models["torch"]["megabytes"] = 4 * predictor.model.num_parameters() / 1e6
+    for name, file in files.items():
+        models[name]["megabytes"] = file.stat().st_size / 1e6
+    return {"texts": len(texts), "threads": threads, "batch": BATCH, "models": models}
 
 
 PARITY_COLUMNS = {  # measure -> heading and form

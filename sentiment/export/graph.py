@@ -73,13 +73,18 @@ def write_fp32(model: PreTrainedModel, formulation: Formulation, path: Path) -> 
         raise InputError(f"the model's fp32 weights take {size / 1e9:.1f} GB; one ONNX file holds less than 2.1 GB")
     # eager: attention as products and a softmax, which every runtime has
     with quiet(), attention(model, "eager"), _few_words(model, formulation) as reduced:
-        shapes = _any_shape(tokenizer.max_positions(model.config))
-        program = torch.export.export(Graph(model, reduced).eval(), _example(), dynamic_shapes=shapes, strict=False)
+        longest = tokenizer.max_positions(model.config)
+        any_shape = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=longest)}
+        shapes = dict.fromkeys(INPUTS, any_shape)
+        example = (torch.ones(2, 5, dtype=torch.int64), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]))  # one padded
+        program = torch.export.export(Graph(model, reduced).eval(), example, dynamic_shapes=shapes, strict=False)
         exported: Any = torch.onnx.export(
             program, dynamo=True, opset_version=OPSET, input_names=INPUTS, output_names=[OUTPUT], verbose=False,
             dynamic_shapes={INPUTS[0]: {0: "batch", 1: "tokens"}, INPUTS[1]: {}},
         )  # fmt: skip
-    _write(_without_traces(exported.model_proto), path)
+    onnx_model = _without_traces(exported.model_proto)
+    onnx.checker.check_model(onnx_model)
+    path.write_bytes(onnx_model.SerializeToString(deterministic=True))
 
 
 def write_int8(source: Path, path: Path) -> None:
@@ -138,17 +143,6 @@ def _few_words(model: PreTrainedModel, formulation: Formulation) -> Iterator[For
         language_model.set_output_embeddings(full)
 
 
-def _example() -> tuple[torch.Tensor, torch.Tensor]:
-    """Make a batch to trace: two rows, one of them padded."""
-    return torch.ones(2, 5, dtype=torch.int64), torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
-
-
-def _any_shape(longest: int) -> dict[str, dict[int, Any]]:
-    """Return the shapes of inputs: a batch may have any number of rows, of any length that the model reads."""
-    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=longest)
-    return {name: {0: batch, 1: tokens} for name in INPUTS}
-
-
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take out what no runtime needs: stack traces with the paths of this machine, and shapes that can be inferred."""
     graph = model.graph
@@ -156,11 +150,6 @@ def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
     for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
     return model
-
-
-def _write(model: onnx.ModelProto, path: Path) -> None:
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def _quantise_embeddings(graph: onnx.GraphProto) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError
@@ -27,29 +26,31 @@ GROUP_BYTES = 1 << 23  # fewer rows where they are long, as they are held in mem
 SHOWN_REVISION = 19  # characters: `sha256:` and 12 digits, which fit under a narrow table
 
 
-class Writer(Protocol):
+class Writer:
     """Writes rows with columns added to a binary stream, which it leaves open."""
 
-    def write(self, chunk: Chunk, added: Added) -> None:
-        """Write the rows of a chunk, and the values of the new columns for them."""
-
-    def close(self) -> None:
-        """Write what is still held back."""
-
-
-class CsvWriter:
-    """Writes a header once, then rows of fields."""
-
-    def __init__(self, stream: IO[bytes], columns: Mapping[str, type], delimiter: str = ",") -> None:
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
         """Begin.
 
         Args:
             stream: where to.
             columns: the new columns, name to type.
-            delimiter: what stands between fields.
         """
-        self.stream, self.columns, self.delimiter = stream, columns, delimiter
-        self.begun = False
+        self.stream, self.columns = stream, columns
+
+    def write(self, chunk: Chunk, added: Added) -> None:
+        """Write the rows of a chunk, and the values of the new columns for them."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Write what is still held back, if anything is."""
+
+
+class CsvWriter(Writer):
+    """Writes a header once, then rows of fields."""
+
+    delimiter = ","
+    begun = False
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write rows; floats of the new columns get six digits, None stays empty."""
@@ -67,9 +68,6 @@ class CsvWriter:
         self.stream.write(lines.getvalue().encode())
         self.stream.flush()
 
-    def close(self) -> None:
-        """Nothing is held back."""
-
 
 def _csv_field(value: Any) -> str:
     if value is None:
@@ -80,17 +78,11 @@ def _csv_field(value: Any) -> str:
 class TsvWriter(CsvWriter):
     """Writes rows of fields with tabs between them."""
 
-    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
-        """Begin, as `CsvWriter` does."""
-        super().__init__(stream, columns, delimiter="\t")
+    delimiter = "\t"
 
 
-class JsonLinesWriter:
+class JsonLinesWriter(Writer):
     """Writes one JSON object a line, whether the rows are objects or lists of fields."""
-
-    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
-        """Begin, as `CsvWriter` does."""
-        self.stream, self.columns = stream, columns
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write rows."""
@@ -101,9 +93,6 @@ class JsonLinesWriter:
 
     def _write_object(self, line: str) -> None:
         self.stream.write(f"{line}\n".encode())
-
-    def close(self) -> None:
-        """Nothing is held back."""
 
 
 class JsonWriter(JsonLinesWriter):
@@ -121,12 +110,13 @@ class JsonWriter(JsonLinesWriter):
         self.stream.flush()
 
 
-class ParquetWriter:
+class ParquetWriter(Writer):
     """Writes tables, in groups of some thousand rows."""
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
-        """Begin, as `CsvWriter` does."""
-        self.stream, self.columns = _Counted(stream), columns
+        """Begin, as `Writer` does."""
+        super().__init__(stream, columns)
+        self.counted = _Counted(stream)
         self.file: pq.ParquetWriter | None = None
         self.held: list[pa.Table] = []
 
@@ -139,7 +129,7 @@ class ParquetWriter:
         for name, kind in self.columns.items():
             table = table.append_column(name, pa.array(added[name], pa.float64() if kind is float else pa.string()))
         if self.file is None:
-            self.file = pq.ParquetWriter(self.stream, table.schema)
+            self.file = pq.ParquetWriter(self.counted, table.schema)
         self.held.append(table)
         if sum(map(len, self.held)) >= ROW_GROUP or sum(table.nbytes for table in self.held) >= GROUP_BYTES:
             self._write_group()
@@ -180,24 +170,24 @@ class _Counted(io.RawIOBase):
         self.stream.flush()
 
 
-class TableWriter:
+class TableWriter(Writer):
     """Shows a few texts as a table on the terminal."""
 
-    def __init__(self, columns: Mapping[str, type]) -> None:
-        """Begin; the columns are those added."""
+    def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
+        """Begin, as `Writer` does."""
         from rich.table import Table
 
-        *shown, self.revision = columns
-        self.columns = shown
+        super().__init__(stream, columns)
+        *self.shown, self.revision = columns
         self.table = Table("text")
-        for name in shown:
+        for name in self.shown:
             self.table.add_column(name, justify="right" if columns[name] is float else "left")
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Add rows."""
         from rich.text import Text
 
-        for text, label, positive in zip(chunk.texts, *(added[name] for name in self.columns), strict=True):
+        for text, label, positive in zip(chunk.texts, *(added[name] for name in self.shown), strict=True):
             self.table.add_row(Text(text), label or "", f"{positive:.4f}")
         if added[self.revision]:
             self.table.caption = f"model {added[self.revision][0][:SHOWN_REVISION]}"
@@ -209,7 +199,7 @@ class TableWriter:
         Console().print(self.table)
 
 
-WRITERS: dict[str, Callable[[IO[bytes], Mapping[str, type]], Writer]] = {  # by format
+WRITERS: dict[str, type[Writer]] = {  # by format
     "csv": CsvWriter,
     "tsv": TsvWriter,
     "json": JsonWriter,
@@ -225,22 +215,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         InputError: the folder is not there, or cannot be written to.
     """
+    partial = path.with_name(f".{path.name}-{uuid4().hex}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        stream = partial.open("xb")
     except OSError as error:
         raise InputError(f"{path}: cannot be written there: {error.strerror}") from error
-    partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with stream:
             yield stream
-        partial.chmod(0o666 & ~_mask())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _mask() -> int:
-    """Return the permissions that new files of this process lack; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -93,8 +93,8 @@ def in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def first_few(names: Iterable[str]) -> str:
+def first_few(names: Iterable[str], shown: int = NAMES_SHOWN) -> str:
     """List the first few names, and how many more there are."""
     names = sorted(names)
-    rest = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {rest} more" if rest > 0 else "")

@@ -9,7 +9,7 @@ here by `python -m sentiment choices --write`; tests keep them current.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeGuard, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -28,6 +28,8 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Words = Annotated[list[str], Field(min_length=1)]
 Value = TypeVar("Value")
+LONGEST_SHOWN = 100  # of a key or value, in a message
+KeyPath = tuple[str, ...]  # the keys that lead to a value
 
 
 def _of_each_label(values: dict[str, Value]) -> dict[str, Value]:
@@ -242,24 +244,29 @@ def problems_of(kind: type[BaseModel], content: Any) -> list[str]:
     try:
         kind.model_validate(content)
     except ValidationError as error:
-        found: dict[str, list[ErrorDetails]] = {}
-        for detail in error.errors():
-            found.setdefault(_dotted_key(content, detail), []).append(detail)
-        # each member of a union reports on its own; what stands deeper knows more
-        deepest = [key for key in found if not any(other.startswith(f"{key}.") for other in found)]
-        return [_explain(kind, key, found[key]) for key in sorted(deepest)]
+        return explained(kind, content, error.errors())
     return []
 
 
-def _dotted_key(content: Any, detail: ErrorDetails) -> str:
-    """Return the dotted key of a problem; pydantic names the members of unions in between, which are no keys."""
-    parts = []
+def explained(kind: type[BaseModel], content: Any, details: Iterable[ErrorDetails]) -> list[str]:
+    """Explain what pydantic found wrong with a nested mapping; one line per problem, by key."""
+    found: dict[KeyPath, list[ErrorDetails]] = {}
+    for detail in details:
+        found.setdefault(_path(content, detail), []).append(detail)
+    # each member of a union reports on its own; what stands deeper knows more
+    deepest = [path for path in found if not any(path == other[: len(path)] != other for other in found)]
+    return [_explain(kind, path, found[path]) for path in sorted(deepest)]
+
+
+def _path(content: Any, detail: ErrorDetails) -> KeyPath:
+    """Return the keys that lead to a problem; pydantic names the members of unions in between, which are no keys."""
+    path: list[str] = []
     for step in detail["loc"]:
         held = isinstance(content, Mapping) and step in content
         if held or (isinstance(content, list) and isinstance(step, int)):
             content = content[step]
-            parts.append(str(step))
-    return ".".join([*parts, str(detail["loc"][-1])] if detail["type"] == "missing" else parts)
+            path.append(str(step)[:LONGEST_SHOWN])
+    return (*path, str(detail["loc"][-1])) if detail["type"] == "missing" else tuple(path)
 
 
 _MUST = {  # pydantic's type of an error -> what is required, with the limits from the error's context
@@ -275,21 +282,29 @@ _MUST = {  # pydantic's type of an error -> what is required, with the limits fr
     "list_type": "be a list",
     "model_type": "be a mapping",
     "string_pattern_mismatch": "match {pattern}",
+    "string_too_long": "have at most {max_length:,} characters",
+    "string_too_short": "have at least {min_length:,} character(s)",
     "string_type": "be text",
-    "too_short": "have a length of at least {min_length}",
+    "string_unicode": "be text in UTF-8",
+    "too_long": "have a length of at most {max_length:,}",
+    "too_short": "have a length of at least {min_length:,}",
 }
 
 
-def _explain(kind: type[BaseModel], key: str, details: list[ErrorDetails]) -> str:
+def _explain(kind: type[BaseModel], path: KeyPath, details: list[ErrorDetails]) -> str:
     """Explain what is wrong with one value."""
-    detail, known = details[0], dict(fields(kind))
-    section, _, name = key.rpartition(".")
+    detail, key, known = details[0], ".".join(path), dict(fields(kind))
     if detail["type"] == "missing":
         return f"{key}: missing, must be given ({known[key].description})"
     if detail["type"] == "extra_forbidden":
         siblings = [other.rpartition(".") for other in known]
-        return f"{key}: no such key, {allowed(name, [last for parent, _, last in siblings if parent == section])}"
+        names = [name for parent, _, name in siblings if parent == ".".join(path[:-1])]
+        return f"{key}: no such key, {allowed(path[-1], names)}"
     found = json.dumps(detail["input"], default=str, ensure_ascii=False)
+    if detail["type"].endswith("too_long"):
+        found = f"a length of {len(detail['input']):,}"
+    elif len(found) > LONGEST_SHOWN:
+        found = f"{found[:LONGEST_SHOWN]}..."
     return f"{key or 'as a whole'}: found {found}, {', or '.join(map(_must_be, details))}"
 
 

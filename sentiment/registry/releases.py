@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.errors import InputError, first_few
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import FINETUNED
 from sentiment.pipeline.progress import say
@@ -46,7 +46,7 @@ def release(version: str, stage: str | None = None, remote: str | None = None) -
                 problems += pushed(repo, remote)
         else:
             problems += version_problems(version, versions, repo.scm.get_rev())
-            problems += [problem for check in CHECKS for problem in check(repo, remote)]
+            problems += [*clean(repo), *current(repo), *pushed(repo, remote)]
         if problems:
             listed = "".join(f"\n  {problem}" for problem in problems)
             raise InputError(f"{name} {version} is not released, nothing is tagged: {len(problems)} problem(s){listed}")
@@ -122,19 +122,19 @@ def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -
     return [f"--stage: it is in {stage} already"] if there else []
 
 
-def clean(repo: Any, _remote: str | None) -> list[str]:
+def clean(repo: Any) -> list[str]:
     """Return the problem of a working tree that differs from the commit."""
     staged, unstaged, untracked = repo.scm.status(untracked_files="all")
     changed = {*unstaged, *untracked, *(file for files in staged.values() for file in files)}
-    return [f"not in the commit: {_some(changed)}; commit, ignore or remove it"] if changed else []
+    return [f"not in the commit: {first_few(changed, SHOWN)}; commit, ignore or remove it"] if changed else []
 
 
-def current(repo: Any, _remote: str | None) -> list[str]:
+def current(repo: Any) -> list[str]:
     """Return the problem of a dvc.lock that does not describe what lies here."""
     state = repo.status(check_updates=False)
     changes = [f"{stage}: {change}" for stage, found in state.items() for change in _changes(found)]
     hint = "`dvc pull` brings what is not here, `dvc repro` makes what has changed; then commit dvc.lock"
-    return [f"dvc.lock does not say what lies here: {_some(changes)}; {hint}"] if changes else []
+    return [f"dvc.lock does not say what lies here: {first_few(changes, SHOWN)}; {hint}"] if changes else []
 
 
 def _changes(found: list[Any]) -> list[str]:
@@ -160,18 +160,8 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
     except Exception as error:  # each kind of storage has errors of its own
         named = f"the remote {remote}" if remote else "the default remote"
         return [f"{named} does not say what it holds: {error}"]
-    missing = state["not_in_remote"]
-    return [f"not on the remote {where}: {_some(missing)}; `dvc push -r {where}` sends it"] if missing else []
-
-
-def _some(names: Iterable[str]) -> str:
-    """List the first few of some names, and say how many more there are."""
-    every = sorted(names)
-    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
-    return ", ".join(every[:SHOWN]) + more
-
-
-CHECKS = (clean, current, pushed)  # each says what stands against a version for the commit that is checked out
+    missing = first_few(state["not_in_remote"], SHOWN)
+    return [f"not on the remote {where}: {missing}; `dvc push -r {where}` sends it"] if missing else []
 
 
 def tag(scm: Any, name: str, version: str, stage: str | None, new: bool) -> list[str]:

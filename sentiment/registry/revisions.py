@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -53,7 +53,6 @@ class Folder:
         self.path = path
         self.files = sorted(file.name for file in path.glob("*.safetensors"))
 
-    @cache  # noqa: B019  # lives as long as the command
     def md5(self, name: str) -> str:
         """Hash a file of the model as DVC does."""
         with self.open(name) as stream:
@@ -207,9 +206,6 @@ def _tracked(repo: Any, model: str) -> dict[str, Tracked]:
     return dict(sorted(found.items()))
 
 
-def _md5(stream: BinaryIO) -> str:
+def _md5(stream: Any) -> str:
     """Compute the hash that DVC names files by; nothing is kept secret by it."""
-    found = hashlib.md5(usedforsecurity=False)
-    while block := stream.read(1 << 20):
-        found.update(block)
-    return found.hexdigest()
+    return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()

@@ -27,7 +27,7 @@ from sentiment.pipeline.errors import InputError, allowed
 from sentiment.report.pages import render
 from sentiment.serving.attribution import MAX_PIECES, Piece, leave_out, weigh
 from sentiment.serving.microbatch import BusyError, MicroBatcher
-from sentiment.serving.schema import Limits, Question, describe_body, read_body, read_question
+from sentiment.serving.schema import Limits, Question, question_model, read_body, read_question
 
 PAGE = Path(__file__).parent / "page.html"
 RETRY_SECONDS = 1  # how long a client should wait when too much waits here
@@ -72,7 +72,9 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
             "waiting": batcher.waiting,
         }
 
-    @app.post("/predict", summary="Predictions for texts", openapi_extra=describe_body(limits))
+    body = {"required": True, "content": {"application/json": {"schema": question_model(limits).model_json_schema()}}}
+
+    @app.post("/predict", summary="Predictions for texts", openapi_extra={"requestBody": body})
     async def predict(request: Request) -> dict[str, Any]:
         question = read_question(await read_body(request, limits.max_bytes), limits)
         return {"model_revision": predictor.revision, "predictions": await answer(question, batcher)}

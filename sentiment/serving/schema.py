@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, cached_property
+from itertools import islice
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sentiment.inference.predictor import check_text
-from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.params import explained
 from sentiment.serving.attribution import Piece, find_pieces
 
 BYTES_PER_CHARACTER = 12  # the longest that JSON writes one: two escapes of a surrogate pair
 BYTES_BESIDE_TEXTS = 4096  # of a body: keys, blanks
+SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True)
@@ -39,26 +44,26 @@ class Limits:
         return self.max_texts * (self.max_characters * BYTES_PER_CHARACTER + len('"", ')) + BYTES_BESIDE_TEXTS
 
 
-@dataclass(frozen=True)
-class Question:
-    """A request that can be answered.
+class Question(BaseModel):
+    """The body of POST /predict, for openapi.json too; `question_model` adds the limits."""
 
-    Attributes:
-        texts: at least one.
-        pieces: the words of each text whose weights are wanted; none where they are not.
-    """
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     texts: list[str]
-    pieces: list[list[Piece]]
+    attribution: bool = Field(False, description="whether each word's weight is wanted")
+
+    @cached_property
+    def pieces(self) -> list[list[Piece]]:
+        """The words of each text whose weights are wanted; none where they are not."""
+        return [find_pieces(text) if self.attribution else [] for text in self.texts]
 
 
-def describe_body(limits: Limits) -> dict[str, Any]:
-    """Describe the body of POST /predict for openapi.json; `read_question` checks it."""
-    text = {"type": "string", "minLength": 1, "maxLength": limits.max_characters}
-    texts = {"type": "array", "minItems": 1, "maxItems": limits.max_texts, "items": text}
-    properties = {"texts": texts, "attribution": {"type": "boolean", "default": False}}
-    body = {"type": "object", "required": ["texts"], "additionalProperties": False, "properties": properties}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+@cache
+def question_model(limits: Limits) -> type[Question]:
+    """Make the model of the body under the limits."""
+    text = Annotated[str, Field(min_length=1, max_length=limits.max_characters)]
+    about = Field(min_length=1, max_length=limits.max_texts, description='such as ["A fine film."]')
+    return create_model("Question", __base__=Question, texts=(Annotated[list[text], about], ...))
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
@@ -88,18 +93,21 @@ def read_question(body: bytes, limits: Limits) -> Question:
         HTTPException: 400 it is no JSON.
         InputError: it is something else than texts that can be answered.
     """
-    content = parse_json(body)
-    if not isinstance(content, dict):
-        raise InputError(f'found {_kind(content)}, must be an object such as {{"texts": ["A fine film."]}}')
-    unknown = next((key for key in content if key not in ("texts", "attribution")), None)
-    if unknown is not None:
-        raise InputError(f"{unknown[:40]!r}: no such key, {allowed(unknown[:40], ('texts', 'attribution'))}")
-    attribution = content.get("attribution", False)
-    if not isinstance(attribution, bool):
-        raise InputError(f"attribution: found {_kind(attribution)}, must be true or false")
-    texts = check_texts(content.get("texts"), limits)
-    question = Question(texts, [find_pieces(text) if attribution else [] for text in texts])
-    check_scorings(question, limits)
+    content, model = parse_json(body), question_model(limits)
+    if isinstance(content, dict):
+        content = dict(islice(content.items(), SHOWN_PROBLEMS))  # a million unknown keys would take seconds to explain
+    try:
+        question = model.model_validate(content)
+    except ValidationError as error:
+        raise InputError("; ".join(explained(model, content, error.errors()[:SHOWN_PROBLEMS]))) from error
+    for number, text in enumerate(question.texts, 1):
+        check_text(number, text)
+    scorings = len(question.texts) + sum(map(len, question.pieces))
+    if scorings > limits.max_waiting:  # more than the queue has room for even if nothing else waits
+        raise InputError(
+            f"texts: found {scorings:,} to score, the texts without each word counted, must be at most "
+            f"{limits.max_waiting:,}; send fewer at once, or leave out attribution"
+        )
     return question
 
 
@@ -115,47 +123,5 @@ def parse_json(body: bytes) -> Any:
 
     try:
         return json.loads(body, parse_constant=refuse)
-    except RecursionError:
-        raise HTTPException(400, "not JSON that can be read: nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HTTPException(400, f"not JSON: {error}") from error
-
-
-def _kind(value: object) -> str:
-    """Name a JSON value's type, which is short where the value may not be."""
-    return {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "nothing"}.get(
-        type(value), "a number"
-    )
-
-
-def check_texts(texts: object, limits: Limits) -> list[str]:
-    """Raise if texts cannot be answered.
-
-    Raises:
-        InputError: names the first of them, counted from 1.
-    """
-    if not isinstance(texts, list):
-        raise InputError(f"texts: found {_kind(texts)}, must be a list of strings")
-    if not 1 <= len(texts) <= limits.max_texts:
-        raise InputError(f"texts: found {len(texts):,} texts, must be 1 to {limits.max_texts:,}")
-    for number, text in enumerate(texts, 1):
-        check_text(number, text)
-        if len(text) > limits.max_characters:
-            raise InputError(
-                f"text {number}: found {len(text):,} characters, must be at most {limits.max_characters:,}"
-            )
-    return texts
-
-
-def check_scorings(question: Question, limits: Limits) -> None:
-    """Raise if a question needs more scorings than the queue has room for even if nothing else waits.
-
-    Raises:
-        InputError: says how much it asks for.
-    """
-    scorings = len(question.texts) + sum(map(len, question.pieces))
-    if scorings > limits.max_waiting:
-        raise InputError(
-            f"texts: found {scorings:,} to score, the texts without each word counted, must be at most "
-            f"{limits.max_waiting:,}; send fewer at once, or leave out attribution"
-        )

@@ -6,14 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from sentiment.cli import check, show
+from sentiment.cli import show
 from sentiment.cli.options import Options
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT
@@ -30,15 +29,6 @@ def test_show_prints_the_table_of_the_committed_metrics() -> None:
     assert result.returncode == 0
     assert "accuracy" in result.stdout
     assert "reports/report.html" in result.stdout
-
-
-def test_check_says_all_well_or_everything_that_is_wrong(workspace: Path, change: Callable[..., None]) -> None:
-    check.run(Options())
-    change("params.yaml", **{"seed": "x", "train.epochs": 0})
-    with pytest.raises(InputError, match=r"2 problem\(s\)") as caught:
-        check.run(Options())
-    assert "seed" in str(caught.value)
-    assert "train.epochs" in str(caught.value)
 
 
 def test_show_without_a_run_says_what_to_do(workspace: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sentiment.checkpoints.manifest import Manifest
-from sentiment.cli.options import Options, add_model_options, add_scoring_options, load_predictor
+from sentiment.cli.options import Options, add_model_options, load_predictor
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT, manifest
 
@@ -19,9 +19,7 @@ from tests.conftest import ROOT, manifest
 def read(*words: str, scoring: bool = True) -> Options:
     """The options of a command line."""
     parser = argparse.ArgumentParser()
-    add_model_options(parser)
-    if scoring:
-        add_scoring_options(parser)
+    add_model_options(parser, scoring)
     return parser.parse_args(words)
 
 

@@ -80,6 +80,12 @@ def test_every_problem_of_a_file_is_told_at_once(workspace: Path, change: Change
         assert sum(bool(re.fullmatch(expected, line)) for line in lines) == 1, expected
 
 
+def test_a_key_with_a_dot_is_no_such_key_and_a_long_value_is_cut() -> None:
+    found = params_problems({**COMMITTED, "train.epochs": 3, "seed": "7" * 500}, CATALOG)
+    assert [problem[:27] for problem in found] == ['seed: found "77777777777777', "train.epochs: no such key, "]
+    assert len(found[0]) < 150
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sentiment.pipeline.errors import InputError
-from sentiment.serving.schema import Limits, describe_body, read_body, read_question
+from sentiment.serving.schema import Limits, question_model, read_body, read_question
 from tests.conftest import TEXTS
 
 LIMITS = Limits(max_texts=3, max_characters=50, max_waiting=40, wait_ms=0)
@@ -67,7 +67,7 @@ def test_words_count_towards_what_may_wait() -> None:
 def test_openapi_says_the_limits_that_hold() -> None:
     from jsonschema import Draft202012Validator
 
-    schema = describe_body(LIMITS)["requestBody"]["content"]["application/json"]["schema"]
+    schema = question_model(LIMITS).model_json_schema()
     validator = Draft202012Validator(schema)
     good = [{"texts": ["a"]}, {"texts": ["a" * 50] * 3, "attribution": False}]
     bad: list[Any] = [
