@@ -27,18 +27,18 @@ class FamilyNames:
     attention: tuple[str, ...] = ("attn", "attention")
 
 
-_BERT = FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"))
-_LLAMA = FamilyNames(("attention_dropout",))
-_MODERNBERT = FamilyNames(("embedding_dropout", "attention_dropout", "mlp_dropout", "classifier_dropout"))
+_BERT_NAMES = FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"))
+_LLAMA_NAMES = FamilyNames(("attention_dropout",))
+_MODERNBERT_NAMES = FamilyNames(("embedding_dropout", "attention_dropout", "mlp_dropout", "classifier_dropout"))
 FAMILY_NAMES = {
     "gpt2": FamilyNames(("resid_pdrop", "embd_pdrop", "attn_pdrop"), ("wte", "wpe")),
     "distilbert": FamilyNames(("dropout", "attention_dropout", "seq_classif_dropout")),
-    "bert": _BERT,
-    "roberta": _BERT,
-    "xlm-roberta": _BERT,
-    "modernbert": _MODERNBERT,
-    "modernbert-decoder": _MODERNBERT,
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), _LLAMA),
+    "bert": _BERT_NAMES,
+    "roberta": _BERT_NAMES,
+    "xlm-roberta": _BERT_NAMES,
+    "modernbert": _MODERNBERT_NAMES,
+    "modernbert-decoder": _MODERNBERT_NAMES,
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "smollm3"), _LLAMA_NAMES),
     "albert": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")),
     "deberta-v2": FamilyNames(("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout")),
 }
