@@ -248,7 +248,7 @@ GOOD = '{"texts": ["Fine."]}'
         ("POST", "/predict", '{"texts": ["Fine.", null]}', JSON, 422, "texts.1: found null, must be text"),
         ("POST", "/predict", '{"texts": ["Fine.", 3]}', JSON, 422, "texts.1: found 3, must be text"),
         ("POST", "/predict", '{"texts": ["\\ud800"]}', JSON, 422, 'texts.0: found "\ud800", must be text in UTF-8'),
-        ("POST", "/predict", f'{{"texts": ["{"a" * 2001}"]}}', JSON, 422, "a length of 2,001, must have at most 2,000 characters"),
+        ("POST", "/predict", f'{{"texts": ["{"a" * 2001}"]}}', JSON, 422, "2,001, must have at most 2,000 char"),
         ("POST", "/predict", '{"texts": ["a"], "attribution": "yes"}', JSON, 422, 'attribution: found "yes", must be'),
     ],
 )  # fmt: skip
