@@ -129,10 +129,9 @@ def _fuse_gelu(model: PreTrainedModel) -> None:
     import torch
     from transformers.activations import NewGELUActivation
 
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, NewGELUActivation):
-                setattr(module, name, torch.nn.GELU(approximate="tanh"))
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if isinstance(module, NewGELUActivation):
+            model.set_submodule(name, torch.nn.GELU(approximate="tanh"))
 
 
 def pretrained_weights(folder: Path, tokenizer: PreTrainedTokenizerFast) -> tuple[dict[str, torch.Tensor], str]:

@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -347,11 +348,6 @@ def _fields_chunk(source: str, numbers: range, rows: list[list[str]], wanted: Wa
     return _chunk(source, numbers, rows, values, problems, header)
 
 
-def tsv_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
-    """Read a tab-delimited file with a header."""
-    return csv_chunks(stream, source, wanted, size, delimiter="\t")
-
-
 def jsonl_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
     """Read one JSON object a line; blank lines are no rows.
 
@@ -466,7 +462,7 @@ def _check_is_text(source: str, column: Column, kind: pa.DataType) -> None:
 READERS: dict[str, Callable[[IO[bytes], str, Wanted, int], Iterator[Chunk]]] = {  # by format
     "text": line_chunks,  # for standard input alone
     "csv": csv_chunks,
-    "tsv": tsv_chunks,
+    "tsv": partial(csv_chunks, delimiter="\t"),
     "json": json_chunks,
     "jsonl": jsonl_chunks,
     "parquet": parquet_chunks,
