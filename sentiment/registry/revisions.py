@@ -33,16 +33,6 @@ class Tracked:
     files: int | None
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a revision says beside its weights: params and metrics by dotted key, data by path; and what it cannot."""
-
-    params: dict[str, Any]
-    metrics: dict[str, Any]
-    data: dict[str, Tracked]
-    problems: list[str]
-
-
 class Folder:
     """A model in a folder on this machine."""
 
@@ -61,9 +51,6 @@ class Folder:
     def open(self, name: str) -> BinaryIO:
         """Open a file of the model."""
         return (self.path / name).open("rb")
-
-    def context(self) -> None:
-        """A folder says nothing beside its weights."""
 
 
 class Revision:
@@ -143,12 +130,16 @@ class Revision:
         with stream:  # git's own objects are compressed as a whole
             return io.BytesIO(stream.read())
 
-    def context(self) -> Context:
-        """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""
+    def context(self) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Read what the revision says beside its weights.
+
+        Returns:
+            params and metrics by dotted key, and data by path as `Tracked`; and what of it cannot be read.
+        """
         repo = self.fs.repo
-        params, metrics = _shown(repo.params.show()), _shown(repo.metrics.show())
-        problems = [f"{self.title}: {problem}" for problem in (*params[1], *metrics[1])]
-        return Context(params[0], metrics[0], _tracked(repo, self.folder), problems)
+        (params, unread), (metrics, more) = _shown(repo.params.show()), _shown(repo.metrics.show())
+        known = {"params": params, "metrics": metrics, "data": _tracked(repo, self.folder)}
+        return known, [f"{self.title}: {problem}" for problem in (*unread, *more)]
 
 
 @contextmanager
