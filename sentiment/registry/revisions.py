@@ -45,8 +45,7 @@ class Folder:
 
     def md5(self, name: str) -> str:
         """Hash a file of the model as DVC does."""
-        with self.open(name) as stream:
-            return _md5(stream)
+        return _md5(self, name)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the model."""
@@ -100,11 +99,7 @@ class Revision:
 
     def md5(self, name: str) -> str:
         """Return the md5 of a file of the model; only one that git holds itself is read for it."""
-        known = self._hashes[name]
-        if known is None:
-            with self.open(name) as stream:
-                return _md5(stream)
-        return known
+        return self._hashes[name] or _md5(self, name)
 
     def _missing(self) -> str:
         """Return the end of a message on what is missing: where it was looked for, and what brings it back."""
@@ -197,6 +192,7 @@ def _tracked(repo: Any, model: str) -> dict[str, Tracked]:
     return dict(sorted(found.items()))
 
 
-def _md5(stream: Any) -> str:
-    """Compute the hash that DVC names files by; nothing is kept secret by it."""
-    return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+def _md5(side: Folder | Revision, name: str) -> str:
+    """Compute the hash that DVC names a file by; nothing is kept secret by it."""
+    with side.open(name) as stream:
+        return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
