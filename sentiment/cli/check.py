@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sentiment.backbones.checks import check_folder, check_shards
 from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
@@ -34,6 +33,8 @@ def check_dataset(params: Params) -> None:
 
 def check_model(params: Params) -> None:
     """Raise if a local model is not there, or not in a form that can be read."""
+    from sentiment.backbones.checks import check_folder, check_shards  # here, since they load NumPy
+
     entry = catalog_entry("models", params.model.name)
     if entry["source"] == "local":
         check_folder(Path(entry["path"]))

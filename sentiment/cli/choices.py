@@ -15,9 +15,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from sentiment.cli.options import Commands, Options, add_command, print_table
+from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.params import Params, fields, is_section
 from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
+from sentiment.report.tables import print_table
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
 _KEY = re.compile(r"( *)([a-z_]+):")
@@ -96,7 +97,7 @@ def run(options: Options) -> None:
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8", newline="\n")
     else:
-        print_table(("param", "allowed", "meaning"), [[cell.replace("`", "") for cell in row] for row in rows()])
+        print_table(("param", "allowed", "meaning"), ([cell.replace("`", "") for cell in row] for row in rows()), 3)
 
 
 def written() -> dict[Path, str]:

@@ -104,7 +104,5 @@ def _labels(chunk: Chunk) -> list[Any]:
     if not isinstance(chunk.rows, list):
         columns = chunk.rows.schema.names
         return chunk.rows["label"].to_pylist() if "label" in columns else [None] * len(chunk.texts)
-    if "label" in chunk.columns:
-        number = chunk.columns.index("label")
-        return [row[number] for row in chunk.rows]
-    return [row.get("label") if isinstance(row, dict) else None for row in chunk.rows]
+    records = (row if isinstance(row, dict) else dict(zip(chunk.columns, row, strict=True)) for row in chunk.rows)
+    return [record.get("label") for record in records]

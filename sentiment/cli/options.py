@@ -62,17 +62,6 @@ def require(packages: Iterable[str], requirements: str) -> None:
         raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r {requirements}`")
 
 
-def print_table(heads: Iterable[str], rows: Iterable[Iterable[str]], title: str | None = None) -> None:
-    """Print a table on the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*heads, title=title)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
 def load_predictor(options: Options) -> Predictor:
     """Set up torch as the stages do, and load the chosen model.
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from sentiment.cli.options import Commands, Options, add_command, print_table
+from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.params import flatten
 from sentiment.pipeline.paths import PARAMS, RECIPES
 from sentiment.pipeline.progress import say
+from sentiment.report.tables import print_table
 
 DEFAULT = "default"
 
@@ -99,14 +100,14 @@ def add_parser(commands: Commands) -> None:
 
 def run_list(_options: Options) -> None:
     """List the recipes."""
-    print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()])
+    print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()], 2)
 
 
 def run_show(options: Options) -> None:
     """Print the choices of a recipe."""
     default = read_recipes()[DEFAULT]["params"]
     rows = [(key, f"{value}{' *' * (value != default[key])}") for key, value in resolve(options.name).items()]
-    print_table(("choice", "value"), rows, options.name)
+    print_table(("choice", "value"), rows, 2, title=options.name)
 
 
 def run_use(options: Options) -> None:

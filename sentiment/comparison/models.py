@@ -20,9 +20,10 @@ from sentiment.checkpoints.sketches import RELATIVE_ERROR, Sketch, distance, rea
 from sentiment.checkpoints.tensors import StoredTensor, pieces, read_header
 from sentiment.evaluation.deltas import WeightDelta, check_finite, check_shapes, measure_delta, together
 from sentiment.pipeline.errors import InputError
-from sentiment.registry.revisions import Context, Folder, Revision, find
+from sentiment.registry.revisions import Folder, Revision, find
 
 Side = Folder | Revision
+Held = list[dict[str, str]]  # for each side its tensors, or its files where none is read, each with its file
 DifferenceRow = tuple[str, Any, Any]  # what differs, and its value on both sides; None where it has none
 ADAPTER_BLOCK = "adapter"
 ONLY = ("only in A", "only in B")
@@ -49,19 +50,10 @@ class Difference:
     second: str
     how: str
     blocks: list[Block]
-    params: list[DifferenceRow]
-    metrics: list[DifferenceRow]
-    data: list[DifferenceRow]
+    params: list[DifferenceRow] = field(default_factory=list)
+    metrics: list[DifferenceRow] = field(default_factory=list)
+    data: list[DifferenceRow] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What a way of comparing finds: the file of every tensor on both sides, and the changes of the common ones."""
-
-    first: dict[str, str]
-    second: dict[str, str]
-    changes: dict[str, WeightDelta]
 
 
 def compare_models(first: str, second: str, repo: str, remote: str | None, how: str) -> Difference:
@@ -91,17 +83,18 @@ def _compare(a: Side, b: Side, how: str) -> Difference:
     same = _same(a, b)
     changed = [_weights(side) - same for side in (a, b)]
     lacking = [side.title for side in (a, b) if isinstance(side, Revision) and SKETCHES not in side.files]
-    compared: Compared | None = None
+    held: Held = [{file: file for file in files} for files in changed]
+    changes: dict[str, WeightDelta] = {}
     if how == "exact":
-        compared = exactly(a, b, *changed)
+        held, changes = exactly(a, b, *changed)
     elif how == "sketches" and any(changed) and lacking:
         notes.append(f"no estimate: {' and '.join(lacking)} without {SKETCHES}; --exact reads the weights")
     elif how == "sketches" and any(changed):
-        compared = by_sketches(a, b, *changed)
+        held, changes = by_sketches(a, b, *changed)
         error = f"{100 * RELATIVE_ERROR:.1f} %"
         notes.append(f"the norms of changes are estimates from sketches, each tensor's off by about {error} (s.d.)")
-    blocks = _blocks(a, b, same, compared)
-    return Difference(a.title, b.title, how, blocks, *_other_differences(a, b, notes), notes=notes)
+    blocks = _blocks(same, held, changes)
+    return Difference(a.title, b.title, how, blocks, **_other_differences(a, b, notes), notes=notes)
 
 
 def _weights(side: Side) -> set[str]:
@@ -116,7 +109,7 @@ def _same(a: Side, b: Side) -> set[str]:
     return {name for name in common if a.md5(name) == b.md5(name)}
 
 
-def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
+def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> tuple[Held, dict[str, WeightDelta]]:
     """Measure the change of every tensor in the given files of both sides, a piece of each at a time."""
     olds, news = _headers(a, first), _headers(b, second)
     pairs: dict[tuple[str, str], list[str]] = {}
@@ -129,7 +122,7 @@ def exactly(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
             for name in names:
                 parts = pieces(before, olds[name][1], old), pieces(after, news[name][1], new)
                 changes[name] = measure_delta(*parts, name)
-    return Compared({n: file for n, (file, _) in olds.items()}, {n: file for n, (file, _) in news.items()}, changes)
+    return [{name: file for name, (file, _) in side.items()} for side in (olds, news)], changes
 
 
 def _headers(side: Side, files: Iterable[str]) -> dict[str, tuple[str, StoredTensor]]:
@@ -141,7 +134,7 @@ def _headers(side: Side, files: Iterable[str]) -> dict[str, tuple[str, StoredTen
     return found
 
 
-def by_sketches(a: Side, b: Side, first: set[str], second: set[str]) -> Compared:
+def by_sketches(a: Side, b: Side, first: set[str], second: set[str]) -> tuple[Held, dict[str, WeightDelta]]:
     """Estimate the change of every tensor in the given files of both sides from their sketches."""
     olds, news = _sketches(a, first), _sketches(b, second)
     changes = {}
@@ -153,7 +146,7 @@ def by_sketches(a: Side, b: Side, first: set[str], second: set[str]) -> Compared
         else:
             changes[name] = WeightDelta(old.size, old.norm**2, new.norm**2, distance(old, new) ** 2, None, None)
             check_finite(changes[name], name)
-    return Compared({n: sketch.file for n, sketch in olds.items()}, {n: s.file for n, s in news.items()}, changes)
+    return [{name: sketch.file for name, sketch in side.items()} for side in (olds, news)], changes
 
 
 def _sketches(side: Side, files: set[str]) -> dict[str, Sketch]:
@@ -169,45 +162,37 @@ def _sketches(side: Side, files: set[str]) -> dict[str, Sketch]:
     return {name: sketch for name, sketch in every.items() if sketch.file in files}
 
 
-def _blocks(a: Side, b: Side, same: set[str], compared: Compared | None) -> list[Block]:
-    """Lay the blocks of both sides beside each other, from the embeddings upwards."""
-    blocks = {name: Block(name, "unchanged", None, {}) for name in map(_block_of_file, same)}
-    if compared is None:
-        for file in (_weights(a) | _weights(b)) - same:
-            there = [file in side.files for side in (a, b)]
-            state = "changed" if all(there) else ONLY[there.index(True)]
-            blocks[_block_of_file(file)] = Block(_block_of_file(file), state, None, {})
-    else:
-        groups: dict[str, list[str]] = {}
-        for name in sorted(compared.first.keys() | compared.second.keys()):
-            groups.setdefault(_block_of_tensor(name, compared), []).append(name)
-        for block, names in groups.items():
-            blocks[block] = _summed(block, names, compared)
+def _blocks(same: set[str], held: Held, changes: Mapping[str, WeightDelta]) -> list[Block]:
+    """List the blocks of both sides, from the embeddings upwards."""
+    blocks = {name: Block(name, "unchanged", None, {}) for name in (_block_of(file, [file]) for file in same)}
+    groups: dict[str, list[str]] = {}
+    for name in sorted(held[0].keys() | held[1].keys()):
+        groups.setdefault(_block_of(name, [side[name] for side in held if name in side]), []).append(name)
+    blocks |= {block: _summed(block, names, held, changes) for block, names in groups.items()}
     return [blocks[name] for name in sorted(blocks, key=height_of_block)]
 
 
-def _summed(block: str, names: list[str], compared: Compared) -> Block:
-    tensors = {name: compared.changes[name] for name in names if name in compared.changes}
+def _summed(block: str, names: list[str], held: Held, changes: Mapping[str, WeightDelta]) -> Block:
+    tensors = {name: changes[name] for name in names if name in changes}
     if not tensors:
-        return Block(block, ONLY[0] if names[0] in compared.first else ONLY[1], None, {})
+        there = [names[0] in side for side in held]
+        return Block(block, "changed" if all(there) else ONLY[there.index(True)], None, {})
     change = together(tensors.values())
     state = "unchanged" if change.changed == 0 else "changed"
-    for where, held in zip(ONLY, (compared.first, compared.second), strict=True):
-        lone = [name for name in names if name in held and name not in tensors]
+    for where, side in zip(ONLY, held, strict=True):
+        lone = [name for name in names if name in side and name not in tensors]
         state += f", {len(lone)} tensor(s) {where}" if lone else ""
     return Block(block, state, change, tensors)
 
 
-def _block_of_file(file: str) -> str:
-    """Name the block of a file; one that is of no block alone keeps its name."""
-    return ADAPTER_BLOCK if file == ADAPTER else block_of_file(file) or file
+def _block_of(name: str, files: list[str]) -> str:
+    """Name the block of a tensor or file.
 
-
-def _block_of_tensor(name: str, compared: Compared) -> str:
-    """Name the block of a tensor: that of its file, or where files hold several blocks, what its own name says."""
-    files = [file for held in (compared.first, compared.second) if (file := held.get(name))]
-    named = [ADAPTER_BLOCK if file == ADAPTER else block_of_file(file) for file in files]
-    return next(filter(None, named), None) or block_of(name, name.split(".")[0])
+    It is that of the tensor's file on either side, or where a file holds several blocks, what the tensor's own name
+    says; such a file that is not read keeps its name.
+    """
+    named = (ADAPTER_BLOCK if file == ADAPTER else block_of_file(file) for file in files)
+    return next(filter(None, named), None) or (name if name in files else block_of(name, name.split(".")[0]))
 
 
 def _adapter_notes(a: Side, b: Side) -> list[str]:
@@ -220,20 +205,17 @@ def _adapter_notes(a: Side, b: Side) -> list[str]:
     ]
 
 
-def _other_differences(
-    a: Side, b: Side, notes: list[str]
-) -> tuple[list[DifferenceRow], list[DifferenceRow], list[DifferenceRow]]:
-    """Compare params, metrics and data; what cannot be compared is noted."""
-    contexts = [side.context() for side in (a, b)]
-    folders = [side.title for side, held in zip((a, b), contexts, strict=True) if held is None]
+def _other_differences(a: Side, b: Side, notes: list[str]) -> dict[str, list[DifferenceRow]]:
+    """Compare params, metrics and data of two revisions; what cannot be compared is noted."""
+    folders = [side.title for side in (a, b) if isinstance(side, Folder)]
     if folders:
         notes.append(f"params, metrics and data are those of revisions; {' and '.join(folders)}: a folder alone")
-    known = [held for held in contexts if isinstance(held, Context)]
-    notes.extend(problem for held in known for problem in held.problems)
-    if len(known) < 2:
-        return [], [], []
-    one, two = known
-    return _rows(one.params, two.params), _rows(one.metrics, two.metrics), _rows(one.data, two.data)
+    known = [side.context() for side in (a, b) if isinstance(side, Revision)]
+    notes.extend(problem for _, problems in known for problem in problems)
+    if folders:
+        return {}
+    (one, _), (two, _) = known
+    return {section: _rows(one[section], two[section]) for section in one}
 
 
 def _rows(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferenceRow]:

@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from sentiment.comparison.models import Block, Difference, DifferenceRow
+from sentiment.comparison.models import Difference, DifferenceRow
 from sentiment.evaluation.deltas import WeightDelta
 from sentiment.pipeline.errors import InputError
 from sentiment.registry.revisions import Tracked
+from sentiment.report.tables import print_table
 
 DPI = 120
 _MEASURES = {"sketches": ("norm", "relative", "cosine"), "exact": ("norm", "relative", "cosine", "largest", "share")}
@@ -51,15 +48,10 @@ def as_json(difference: Difference) -> dict[str, Any]:
         }
         for block in difference.blocks
     ]
-    rows = {
-        section: [
-            {"name": name, "first": _plain(first), "second": _plain(second)}
-            for name, first, second in getattr(difference, section)
-        ]
-        for section in _SECTIONS
-    }
-    about = {key: getattr(difference, key) for key in ("first", "second", "how")}
-    return {**about, "blocks": blocks, **rows, "notes": difference.notes}
+    page = asdict(difference)
+    heads = ("name", "first", "second")
+    rows = {section: [dict(zip(heads, row, strict=True)) for row in page[section]] for section in _SECTIONS}
+    return {**page, "blocks": blocks, **rows}
 
 
 def as_markdown(difference: Difference) -> str:
@@ -83,11 +75,11 @@ def draw(difference: Difference, path: Path) -> None:
     """
     from sentiment.report import figures
 
-    known = [(block.name, relative) for block in difference.blocks if (relative := _relative(block)) is not None]
+    relative = {block.name: _stated(block.state, block.change)["relative"] for block in difference.blocks}
+    known = {name: change for name, change in relative.items() if change is not None}
     if not any(block.change for block in difference.blocks) and len(known) < len(difference.blocks):
         raise InputError("--picture: no block has a change in numbers; compare with --exact")
-    names, changes = [name for name, _ in known], [change for _, change in known]
-    figures.draw_one(lambda: figures.weight_deltas_chart(names, changes, _title(difference)), path, DPI)
+    figures.draw_one(lambda: figures.weight_deltas_chart([*known], [*known.values()], _title(difference)), path, DPI)
 
 
 def _title(difference: Difference) -> str:
@@ -113,8 +105,8 @@ def other_tables(difference: Difference) -> Iterator[tuple[str, list[str], list[
 
 
 def _gain(first: Any, second: Any) -> str:
-    """Write the change of a metric, where both sides have a number."""
-    return f"{second - first:+.4g}" if _is_number(first) and _is_number(second) else ""
+    """Write the change of a metric, where both sides have a number; true and false are none."""
+    return f"{second - first:+.4g}" if {type(first), type(second)} <= {int, float} else ""
 
 
 def _change_table(
@@ -123,11 +115,10 @@ def _change_table(
     """Lay names, states and changes out as a table of words."""
     measures = _MEASURES.get(how, ()) if any(change for _, _, change in rows) else ()
     heads = [what, "state", *(_HEADS[measure] for measure in measures)]
-    laid = []
-    for name, state, change in rows:
-        numbers = _numbers(change) if change else dict.fromkeys(_HEADS, 0 if state == "unchanged" else None)
-        laid.append([name, state, *(_cell(measure, numbers[measure], state) for measure in measures)])
-    return heads, laid
+    return heads, [
+        [name, state, *(_cell(measure, _stated(state, change)[measure], state) for measure in measures)]
+        for name, state, change in rows
+    ]
 
 
 def _cell(measure: str, value: float | None, state: str) -> str:
@@ -143,21 +134,9 @@ def _numbers(change: WeightDelta | None) -> dict[str, float | None]:
     return {name: getattr(change, name) if change else None for name in _HEADS}
 
 
-def _relative(block: Block) -> float | None:
-    """Return a block's relative change; 0 for an unchanged one."""
-    if block.change is None:
-        return 0.0 if block.state == "unchanged" else None
-    return block.change.relative
-
-
-def _plain(value: Any) -> Any:
-    """Turn a value of a row into what JSON holds."""
-    return asdict(value) if isinstance(value, Tracked) else value
-
-
-def _is_number(value: Any) -> bool:
-    """Return whether a value can be subtracted."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _stated(state: str, change: WeightDelta | None) -> dict[str, float | None]:
+    """Return the measures as `_numbers` does; 0 for what is unchanged without having been measured."""
+    return dict.fromkeys(_HEADS, 0.0) if change is None and state == "unchanged" else _numbers(change)
 
 
 def _word(value: Any) -> str:
@@ -184,29 +163,12 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _print_tables(difference: Difference) -> None:
-    console = Console()
-    console.print(_rich_table(_title(difference), *block_table(difference), 2))
-    for title, heads, rows in other_tables(difference):
-        console.print(_rich_table(title, heads, rows, 1))
-    for note in difference.notes:
-        console.print(f"- {note}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _rich_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> Table:
-    """Make a table for the terminal.
-
-    Args:
-        title: above it.
-        heads: of the columns.
-        rows: of the table.
-        words: how many of the columns hold words; the others hold numbers and stand on the right.
-    """
+    from rich import box
     from rich.text import Text
 
-    table = Table(title=Text(title), box=box.SIMPLE, collapse_padding=True, pad_edge=False)
-    for number, head in enumerate(heads):
-        side: Literal["left", "right"] = "left" if number < words else "right"
-        table.add_column(Text(head), justify=side, overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    return table
+    look: dict[str, Any] = {"box": box.SIMPLE, "collapse_padding": True, "pad_edge": False}
+    print_table(*block_table(difference), words=2, title=Text(_title(difference)), **look)
+    for title, heads, rows in other_tables(difference):
+        print_table(heads, rows, title=Text(title), **look)
+    for note in difference.notes:
+        print(f"- {note}")  # noqa: T201

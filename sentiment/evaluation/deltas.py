@@ -170,13 +170,12 @@ def layer_deltas(base: Path, finetuned: Path) -> list[tuple[str, float]]:
         a block that was all zero in the base is left out, as nothing relates to it.
     """
     additions = Additions(finetuned)
-    rows = []
-    for block, file in block_files(finetuned.iterdir()).items():
-        if (base / file).is_file():
-            change = _file_delta(base / file, finetuned / file, additions)
-            if change is not None and change.relative is not None:
-                rows.append((block, change.relative))
-    return rows
+    deltas = {
+        block: _file_delta(base / file, finetuned / file, additions)
+        for block, file in block_files(finetuned.iterdir()).items()
+        if (base / file).is_file()
+    }
+    return [(block, delta.relative) for block, delta in deltas.items() if delta and delta.relative is not None]
 
 
 def _file_delta(before: Path, after: Path, additions: Additions) -> WeightDelta | None:

@@ -70,17 +70,14 @@ def calibration_bins(labels: np.ndarray, positive: np.ndarray, bins: int) -> lis
         For each bin that is not empty: n, probability (the mean stated) and positive_rate (the share observed).
     """
     index = np.minimum((positive * bins).astype(int), bins - 1)
-    rows = []
-    for number in np.unique(index):
-        inside = index == number
-        rows.append(
-            {
-                "n": int(inside.sum()),
-                "probability": float(positive[inside].mean()),
-                "positive_rate": float(labels[inside].mean()),
-            }
-        )
-    return rows
+    return [
+        {
+            "n": int(inside.sum()),
+            "probability": float(positive[inside].mean()),
+            "positive_rate": float(labels[inside].mean()),
+        }
+        for inside in (index == number for number in np.unique(index))
+    ]
 
 
 def calibration_error(labels: np.ndarray, positive: np.ndarray, bins: int) -> float:
@@ -119,15 +116,14 @@ def gain(
     right_before, right_after = decide(before) == (labels == 1), decide(after, threshold) == (labels == 1)
     better, worse = int((right_after & ~right_before).sum()), int((right_before & ~right_after).sum())
     n = len(labels)
+    loss_before, loss_after = (metrics.log_loss(labels, positive, labels=[0, 1]) for positive in (before, after))
     counts = np.random.default_rng(seed).multinomial(n, [better / n, worse / n, (n - better - worse) / n], size=samples)
     low, high = np.quantile((counts[:, 0] - counts[:, 1]) / n, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return {
         "accuracy": (better - worse) / n,
         "accuracy_low": float(low),
         "accuracy_high": float(high),
-        "log_loss": float(
-            metrics.log_loss(labels, after, labels=[0, 1]) - metrics.log_loss(labels, before, labels=[0, 1])
-        ),
+        "log_loss": float(loss_after - loss_before),
         "mcnemar_p": float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
     }
 
@@ -152,10 +148,8 @@ def slices(tags: list[str], correct: np.ndarray) -> dict[str, dict[str, float]]:
 def roc_points(labels: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
     """Trace the ROC curve: false_positive_rate and true_positive_rate at every useful threshold."""
     false_positive, true_positive, _ = metrics.roc_curve(labels, positive)
-    return [
-        {"false_positive_rate": float(x), "true_positive_rate": float(y)}
-        for x, y in zip(false_positive, true_positive, strict=True)
-    ]
+    rates = zip(false_positive.tolist(), true_positive.tolist(), strict=True)
+    return [{"false_positive_rate": x, "true_positive_rate": y} for x, y in rates]
 
 
 def precision_recall_points(labels: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sentiment.checkpoints.manifest import Manifest
-from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.errors import InputError, first_few
 from sentiment.pipeline.labels import MANIFEST
+from sentiment.report.tables import print_table
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
@@ -36,10 +38,10 @@ def check_output(output: Path) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"--output: {output} is a file; name a folder")
     names = {file.name for file in output.iterdir()} if output.is_dir() else set()
-    foreign = sorted(names - _own_files(output))
+    foreign = names - _own_files(output)
     if foreign:
         raise InputError(
-            f"--output: {output} holds what no export has written ({', '.join(foreign[:3])}); name another folder"
+            f"--output: {output} holds what no export has written ({first_few(foreign)}); name another folder"
         )
 
 
@@ -81,11 +83,13 @@ def compare_export(
     """
     import torch
 
-    from sentiment.export.parity import BATCH, measure_parity, open_onnx, own_scorer
+    from sentiment.engine.scoring import score
+    from sentiment.export.parity import BATCH, Scorer, measure_parity, open_onnx
 
     files = {name: folder / file for name, file in {"fp32": FP32, "int8": INT8}.items() if (folder / file).is_file()}
     threads = torch.get_num_threads()
-    scorers = {"torch": own_scorer(predictor), **{name: open_onnx(file, threads) for name, file in files.items()}}
+    own = partial(score, predictor.model, predictor.formulation, device=predictor.device)
+    scorers: dict[str, Scorer] = {"torch": own, **{name: open_onnx(file, threads) for name, file in files.items()}}
     models = measure_parity(scorers, predictor.encode(texts), labels, predictor.manifest)
     models["torch"]["megabytes"] = 4 * predictor.model.num_parameters() / 1e6
     for name, file in files.items():
@@ -106,19 +110,12 @@ PARITY_COLUMNS = {  # measure -> heading and form
 
 def print_parity(report: Mapping[str, Any]) -> None:
     """Print the parity report as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        "model", title=f"{report['texts']:,} texts, {report['threads']} thread(s), batches of {report['batch']}"
-    )
-    for heading, _ in PARITY_COLUMNS.values():
-        table.add_column(heading, justify="right")
-    for name, measures in report["models"].items():
-        table.add_row(
-            name, *(form.format(measures[key]) if key in measures else "" for key, (_, form) in PARITY_COLUMNS.items())
-        )
-    Console().print(table)
+    title = f"{report['texts']:,} texts, {report['threads']} thread(s), batches of {report['batch']}"
+    rows = [
+        [name, *(form.format(measures[key]) if key in measures else "" for key, (_, form) in PARITY_COLUMNS.items())]
+        for name, measures in report["models"].items()
+    ]
+    print_table(["model", *(heading for heading, _ in PARITY_COLUMNS.values())], rows, title=title)
 
 
 def check_parity(report: Mapping[str, Any]) -> None:

@@ -11,10 +11,10 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from timeit import timeit
 
 import numpy as np
 import onnxruntime
@@ -22,12 +22,9 @@ import onnxruntime
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine.batches import pad
 from sentiment.engine.probability import probabilities
-from sentiment.engine.scoring import batches_by_length, score
+from sentiment.engine.scoring import batches_by_length
 from sentiment.pipeline.labels import LABELS, decide
 from sentiment.tokens.encoding import Ids
-
-if TYPE_CHECKING:
-    from sentiment.inference.predictor import Predictor
 
 Scorer = Callable[[Ids, int], np.ndarray]  # ids and the most texts of a batch -> logits, float64 [texts, labels]
 
@@ -57,11 +54,6 @@ def open_onnx(path: Path, threads: int) -> Scorer:
         return logits
 
     return scores
-
-
-def own_scorer(predictor: Predictor) -> Scorer:
-    """Return what scores token ids with torch, as `Predictor` does."""
-    return lambda ids, batch_size: score(predictor.model, predictor.formulation, ids, batch_size, predictor.device)
 
 
 def measure_parity(
@@ -118,10 +110,10 @@ def speed(scorer: Scorer, ids: Ids) -> dict[str, float]:
     """
     together = [ids[i] for i in _evenly(len(ids), TIMED_TOGETHER)]
     scorer(together[:BATCH], BATCH)  # the first call brings memory and threads into being
-    alone = [_seconds(scorer, [ids[i]], 1) for i in _evenly(len(ids), TIMED_ALONE)]
+    alone = [timeit(partial(scorer, [ids[i]], 1), number=1) for i in _evenly(len(ids), TIMED_ALONE)]
     return {
         "milliseconds_alone": 1000 * statistics.median(alone),
-        "texts_per_second": len(together) / _seconds(scorer, together, BATCH),
+        "texts_per_second": len(together) / timeit(partial(scorer, together, BATCH), number=1),
     }
 
 
@@ -129,9 +121,3 @@ def _evenly(count: int, most: int) -> list[int]:
     """Pick at most so many numbers below a count, at even distances."""
     picked = min(count, most)
     return [i * count // picked for i in range(picked)]
-
-
-def _seconds(scorer: Scorer, ids: Ids, batch_size: int) -> float:
-    start = time.perf_counter()
-    scorer(ids, batch_size)
-    return time.perf_counter() - start

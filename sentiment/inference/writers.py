@@ -116,7 +116,6 @@ class ParquetWriter(Writer):
     def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
         """Begin, as `Writer` does."""
         super().__init__(stream, columns)
-        self.counted = _Counted(stream)
         self.file: pq.ParquetWriter | None = None
         self.held: list[pa.Table] = []
 
@@ -129,7 +128,7 @@ class ParquetWriter(Writer):
         for name, kind in self.columns.items():
             table = table.append_column(name, pa.array(added[name], pa.float64() if kind is float else pa.string()))
         if self.file is None:
-            self.file = pq.ParquetWriter(self.counted, table.schema)
+            self.file = pq.ParquetWriter(self.stream, table.schema)
         self.held.append(table)
         if sum(map(len, self.held)) >= ROW_GROUP or sum(table.nbytes for table in self.held) >= GROUP_BYTES:
             self._write_group()
@@ -147,26 +146,6 @@ class ParquetWriter(Writer):
         self._write_group()
         if self.file is not None:
             self.file.close()
-        self.stream.flush()
-
-
-class _Counted(io.RawIOBase):
-    """Passes bytes on and counts them: a parquet file needs to know its positions, and a pipe does not tell."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.position = stream, 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.position += self.stream.write(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self.position
-
-    def flush(self) -> None:
         self.stream.flush()
 
 

@@ -82,7 +82,7 @@ def _cache_key(files: Any, path: str, rev: str | None) -> str:
     """Name the content of a folder, without asking a remote: by DVC's hash, or for git's by that of sentiment.json.
 
     Raises:
-        InputError: the revision has no such folder, or what names its content is no plain name.
+        InputError: the revision has no such folder, it has no manifest, or what names its content is no plain name.
     """
     try:
         info = files.info(path)
@@ -94,20 +94,10 @@ def _cache_key(files: Any, path: str, rev: str | None) -> str:
         raise InputError(f"{path}: a file in the revision {rev or 'HEAD'}, must be a model folder")
     if found:
         return plain_name(found.removesuffix(".dir"), f"{path}: the md5 that DVC's files of the revision give")
-    return hashlib.sha256(_manifest_of(files, path)).hexdigest()
-
-
-def _manifest_of(files: Any, path: str) -> bytes:
-    """Read the sentiment.json of a folder of a revision.
-
-    Raises:
-        InputError: it has none.
-    """
     try:
-        content: bytes = files.read_bytes(f"{path}/{MANIFEST}")
+        return hashlib.sha256(files.read_bytes(f"{path}/{MANIFEST}")).hexdigest()
     except FileNotFoundError as error:
         raise no_manifest(path) from error
-    return content
 
 
 def _listing(files: Any, path: str) -> list[str]:
@@ -127,10 +117,7 @@ def _listing(files: Any, path: str) -> list[str]:
 def _fetch_file(files: Any, source: str, target: Path) -> None:
     """Fetch one file beside its place, then move it there in one step: no reader ever meets half a file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
-    os.close(handle)
-    try:
-        files.get_file(source, partial)
-        Path(partial).replace(target)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as aside:
+        partial = Path(aside, target.name)
+        files.get_file(source, str(partial))
+        partial.replace(target)

@@ -86,22 +86,17 @@ def version_problems(version: str, versions: Mapping[str, str], commit: str) -> 
     from gto.versions import SemVer
 
     last = next(iter(versions), None)
+    following = SemVer(last).bump_minor().version if last else "v1.0.0"
     if not SemVer.is_valid(version):
-        return [f"VERSION: found {version}, allowed: v and a semantic version, such as {_next(last)} or v2.0.0-rc.1"]
+        return [f"VERSION: found {version}, allowed: v and a semantic version, such as {following} or v2.0.0-rc.1"]
     problems = [
         f"this commit is {other} already; `release {other} --stage STAGE` brings that to a stage"
         for other, named in versions.items()
         if named == commit
     ]
     if last and not SemVer(last) < SemVer(version):
-        problems += [f"VERSION: found {version}, must be greater than {last}, such as {_next(last)}"]
+        problems += [f"VERSION: found {version}, must be greater than {last}, such as {following}"]
     return problems
-
-
-def _next(last: str | None) -> str:
-    from gto.versions import SemVer
-
-    return str(SemVer(last).bump_minor().version) if last else "v1.0.0"
 
 
 def stage_problems(scm: Any, name: str, stage: str | None, commit: str | None) -> list[str]:

@@ -33,16 +33,6 @@ class Tracked:
     files: int | None
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a revision says beside its weights: params and metrics by dotted key, data by path; and what it cannot."""
-
-    params: dict[str, Any]
-    metrics: dict[str, Any]
-    data: dict[str, Tracked]
-    problems: list[str]
-
-
 class Folder:
     """A model in a folder on this machine."""
 
@@ -55,15 +45,11 @@ class Folder:
 
     def md5(self, name: str) -> str:
         """Hash a file of the model as DVC does."""
-        with self.open(name) as stream:
-            return _md5(stream)
+        return _md5(self, name)
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the model."""
         return (self.path / name).open("rb")
-
-    def context(self) -> None:
-        """A folder says nothing beside its weights."""
 
 
 class Revision:
@@ -113,11 +99,7 @@ class Revision:
 
     def md5(self, name: str) -> str:
         """Return the md5 of a file of the model; only one that git holds itself is read for it."""
-        known = self._hashes[name]
-        if known is None:
-            with self.open(name) as stream:
-                return _md5(stream)
-        return known
+        return self._hashes[name] or _md5(self, name)
 
     def _missing(self) -> str:
         """Return the end of a message on what is missing: where it was looked for, and what brings it back."""
@@ -143,12 +125,16 @@ class Revision:
         with stream:  # git's own objects are compressed as a whole
             return io.BytesIO(stream.read())
 
-    def context(self) -> Context:
-        """Read what the revision says beside its weights: numbers, choices, and the md5 of its data."""
+    def context(self) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Read what the revision says beside its weights.
+
+        Returns:
+            params and metrics by dotted key, and data by path as `Tracked`; and what of it cannot be read.
+        """
         repo = self.fs.repo
-        params, metrics = _shown(repo.params.show()), _shown(repo.metrics.show())
-        problems = [f"{self.title}: {problem}" for problem in (*params[1], *metrics[1])]
-        return Context(params[0], metrics[0], _tracked(repo, self.folder), problems)
+        (params, unread), (metrics, more) = _shown(repo.params.show()), _shown(repo.metrics.show())
+        known = {"params": params, "metrics": metrics, "data": _tracked(repo, self.folder)}
+        return known, [f"{self.title}: {problem}" for problem in (*unread, *more)]
 
 
 @contextmanager
@@ -206,6 +192,7 @@ def _tracked(repo: Any, model: str) -> dict[str, Tracked]:
     return dict(sorted(found.items()))
 
 
-def _md5(stream: Any) -> str:
-    """Compute the hash that DVC names files by; nothing is kept secret by it."""
-    return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+def _md5(side: Folder | Revision, name: str) -> str:
+    """Compute the hash that DVC names a file by; nothing is kept secret by it."""
+    with side.open(name) as stream:
+        return hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]

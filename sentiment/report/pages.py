@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from rich.console import Console
-from rich.table import Table
+
+from sentiment.report.tables import print_table
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -66,16 +66,15 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
         measures: the content of metrics.json.
         report: path of the report.
     """
-    table = Table("measure", title="Test split, before and after fine-tuning")
-    for name in ("before", "after", "change"):
-        table.add_column(name, justify="right")
-    for row in comparison_rows(measures["base"], measures["test"]):
-        table.add_row(row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
-    console = Console()
-    console.print(table)
+    rows = [
+        (row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
+        for row in comparison_rows(measures["base"], measures["test"])
+    ]
+    title = "Test split, before and after fine-tuning"
+    print_table(("measure", "before", "after", "change"), rows, title=title)
     floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
     where = f"{report}" if report.is_file() else f"{report} is not here; `dvc pull` brings it, `dvc repro` makes it"
-    console.print(f"Accuracy of the baselines: {floor}\nReport: {where}", highlight=False, soft_wrap=True)
+    print(f"Accuracy of the baselines: {floor}\nReport: {where}")  # noqa: T201
 
 
 def render(template: Path, **content: Any) -> str:

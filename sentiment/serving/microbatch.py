@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Answer = TypeVar("Answer")
@@ -65,9 +65,7 @@ class MicroBatcher(Generic[Answer]):
         self._work = asyncio.create_task(self._answer_all())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """Answer what still waits, then stop."""
         await self._queue.join()
         self._work.cancel()
@@ -88,12 +86,10 @@ class MicroBatcher(Generic[Answer]):
     async def _gather(self) -> list[tuple[str, asyncio.Future[Answer | Exception]]]:
         """Wait for a text, and then a little for others."""
         batch = [await self._queue.get()]
-        try:
+        with suppress(TimeoutError):  # then it is time to score those that came
             async with asyncio.timeout(self.wait_seconds):
                 while len(batch) < self.batch_size:
                     batch.append(await self._queue.get())
-        except TimeoutError:
-            pass  # time to score those that came
         return batch
 
     def _outcomes(self, texts: list[str]) -> list[Answer | Exception]:
