@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
-from sentiment.pipeline.params import flatten
+from sentiment.pipeline.params import flatten, load_params
 from sentiment.pipeline.paths import PARAMS, RECIPES
 from sentiment.pipeline.progress import say
 from sentiment.report.tables import print_table
@@ -114,6 +114,7 @@ def run_use(options: Options) -> None:
     """Write a recipe into params.yaml, and say what changed."""
     changed = changes(options.name)
     use(options.name)
+    load_params()  # what a recipe does not name, such as a misspelt key, may still be wrong
     say(f"{PARAMS}: {', '.join(changed) or 'nothing'} changed; `dvc repro` runs it")
 
 

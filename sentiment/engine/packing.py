@@ -117,7 +117,7 @@ def positions_of_highest(values: torch.Tensor, lengths: torch.Tensor) -> torch.T
         Positions in the row, int64 [reviews].
     """
     tokens = values.shape[1]
-    review = torch.repeat_interleave(lengths, output_size=tokens)  # of each token; told the size, it asks no GPU
+    review = torch.repeat_interleave(lengths, output_size=tokens)  # of each token; given the size, it waits for no GPU
     back = torch.arange(tokens - 1, -1, -1, device=values.device)  # tokens after this one: of equals the first has most
     highest = torch.zeros_like(lengths).scatter_reduce(0, review, values[0].long() * tokens + back, "amax")
     return tokens - 1 - highest % tokens
@@ -146,6 +146,6 @@ def mean_of(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.
 
 def backbone_output(model: PreTrainedModel, batch: Mapping[str, torch.Tensor], **settings: Any) -> torch.Tensor:
     """Run a backbone over a packed batch, [1, tokens, width]."""
-    mask = torch.ones_like(batch["input_ids"])  # read by nobody; without one a GPU is asked whether there is padding
+    mask = torch.ones_like(batch["input_ids"])  # unused; without one transformers waits for a GPU to look for padding
     output = model.base_model(**batch, **settings, attention_mask=mask, use_cache=False)
     return cast("torch.Tensor", output.last_hidden_state)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sentiment.backbones.checks import check_numbers
+from sentiment.backbones.loading import stored_weights
 from sentiment.backbones.torch_setup import check_device
 from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.engine import heads
@@ -104,7 +106,7 @@ class Predictor:
             batch_size: texts scored at once.
 
         Raises:
-            InputError: there is no such folder or device, or a file of the folder has changed.
+            InputError: there is no such folder or device, a file of the folder has changed, or a weight is no number.
         """
         check_device(device, "device")
         revision = None
@@ -117,6 +119,7 @@ class Predictor:
         tokenizer = load_tokenizer(folder)
         with torch.random.fork_rng(devices=[]):  # loading seeds torch, which is the caller's own affair
             model, formulation = heads.load(folder, tokenizer, manifest, seed=0)
+        check_numbers(stored_weights(model), folder)
         return cls(model, formulation, tokenizer, manifest, revision or content_revision(folder), device, batch_size)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:

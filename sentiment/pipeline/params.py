@@ -21,6 +21,7 @@ from sentiment.pipeline.labels import LABELS
 from sentiment.pipeline.paths import CATALOG, PARAMS
 
 Count = Annotated[int, Field(ge=1)]
+BatchSize = Annotated[int, Field(ge=1, le=1_000_000)]
 Rows = Annotated[int, Field(ge=4)] | None
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -87,7 +88,7 @@ class BaseParams(Section):
 
     pretraining_rows: int = _choice("unlabelled built-in reviews that a built-in model is pre-trained on", ge=64)
     pretraining_learning_rate: float = _choice("highest learning rate of the pre-training", gt=0, le=1)
-    pretraining_batch_size: Count = _choice("blocks of pretraining_block_size tokens")
+    pretraining_batch_size: BatchSize = _choice("blocks of pretraining_block_size tokens")
     pretraining_block_size: int = _choice("tokens", ge=8)
 
 
@@ -134,7 +135,7 @@ class TrainParams(Section):
     """Token ids + base -> fine-tuned model."""
 
     epochs: Count = _choice("passes over the train split")
-    batch_size: Count = _choice("reviews per forward pass")
+    batch_size: BatchSize = _choice("reviews per forward pass")
     gradient_accumulation_steps: Count = _choice("forward passes per optimizer step")
     learning_rate: float = _choice("highest learning rate of AdamW", gt=0, le=1)
     schedule: Literal["linear", "cosine", "constant"] = _choice("of the learning rate after the warm-up")
@@ -172,7 +173,7 @@ class TrainParams(Section):
 class EvaluateParams(Section):
     """Both models on the test split."""
 
-    batch_size: Count = _choice("reviews scored at once")
+    batch_size: BatchSize = _choice("reviews scored at once")
     bootstrap_samples: int = _choice("resamples behind the paired interval of the gain", ge=100, le=1_000_000)
     calibration_bins: int = _choice("bins of equal width", ge=2, le=1000)
 

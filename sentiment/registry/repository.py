@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ def opened(
     from gto.exceptions import GTOException
     from scmrepo.exceptions import SCMError
 
-    where = "the repository here" if repo in (None, ".") else repo
+    where = "the repository here" if repo is None or repo == "." else _without_password(repo)
     try:
         config = _remotes(repo or ".") if repo is None or Path(repo).is_dir() else None
         files = DVCFileSystem(repo, rev=rev, remote=remote, config=config)
@@ -73,4 +74,9 @@ def _reason(error: BaseException) -> str:
     """Return the first line of the innermost cause of an error, which says more than those around it."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return _without_password((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _without_password(text: str) -> str:
+    """Leave the user and password of addresses out of a message."""
+    return re.sub(r"://[^/@\s]*@", "://", text)

@@ -84,6 +84,13 @@ def test_unknown_recipes_and_choices_are_refused(workspace: Path) -> None:
         recipes.resolve("mine")
 
 
+def test_a_misspelt_key_that_a_recipe_leaves_is_reported(workspace: Path) -> None:
+    text = (workspace / "params.yaml").read_text().replace("  epochs:", "  epoch:")
+    (workspace / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"train\.epoch: no such key, allowed: epochs"):
+        recipes.run_use(Options(name="default"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_passes_the_check(name: str, workspace: Path, change: Callable[..., None]) -> None:
     change("params.yaml", **recipes.resolve(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -49,6 +51,18 @@ def finetuned(base: Path, folder: Path, **stated: Any) -> Path:
 def folder(tiny_models: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fine-tuned folder that no test changes."""
     return finetuned(tiny_models("gpt2"), tmp_path_factory.mktemp("finetuned") / "gpt2")
+
+
+def test_a_head_that_is_no_number_is_refused_by_name(tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = finetuned(tiny_models("gpt2"), tmp_path / "model")
+    [file] = [file for file in folder.glob("*.safetensors") if "score.weight" in load_file(file)]
+    weights = load_file(file)
+    save_file({**weights, "score.weight": weights["score.weight"] * torch.nan}, file, {"format": "pt"})
+    stated = json.loads((folder / "sentiment.json").read_text())
+    stated["sha256"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "sentiment.json").write_text(json.dumps(stated))
+    with pytest.raises(InputError, match=r"model: score\.weight: weights that are NaN"):
+        Predictor.load(folder)
 
 
 ADAPTER = {"train.lora": {"rank": 4, "alpha": 16, "dropout": 0.0, "modules": "attention", "save": "adapter"}}

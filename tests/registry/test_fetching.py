@@ -255,3 +255,9 @@ def test_the_hash_of_a_folder_cannot_lead_out_of_the_cache(registry: Registry) -
     with pytest.raises(InputError, match=r"md5 .*: found the file name '\.\./\.\./outside'"):
         fetch_model(MODEL)
     assert not fetching.cache_folder().exists()
+
+
+def test_a_password_in_an_address_is_not_printed() -> None:
+    with pytest.raises(InputError, match=r"^https://127\.0\.0\.1:9/reviews: ") as refused:
+        fetch_model(MODEL, None, "https://me:secret@127.0.0.1:9/reviews", None)
+    assert "secret" not in str(refused.value)
