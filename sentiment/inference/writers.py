@@ -26,7 +26,7 @@ GROUP_BYTES = 1 << 23  # fewer rows where they are long, as they are held in mem
 SHOWN_REVISION = 19  # characters: `sha256:` and 12 digits, which fit under a narrow table
 
 
-class Writer:
+class Writer(ABC):
     """Writes rows with columns added to a binary stream, which it leaves open."""
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
@@ -38,11 +38,11 @@ class Writer:
         """
         self.stream, self.columns = stream, columns
 
+    @abstractmethod
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk, and the values of the new columns for them."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # most hold nothing back
         """Write what is still held back, if anything is."""
 
 
