@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -42,7 +43,7 @@ class Writer(ABC):
     def write(self, chunk: Chunk, added: Added) -> None:
         """Write the rows of a chunk, and the values of the new columns for them."""
 
-    def close(self) -> None:  # most hold nothing back
+    def close(self) -> None:  # noqa: B027 - most hold nothing back
         """Write what is still held back, if anything is."""
 
 
