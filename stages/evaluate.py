@@ -82,8 +82,8 @@ def main() -> None:
     """Measure the base and the fine-tuned model, and the baselines, on the test split."""
     all_params = load_params()
     params = all_params.evaluate
-    seed, device = all_params.seed, all_params.device
-    set_up_torch(seed, all_params.threads, device)
+    seed = all_params.seed
+    device = set_up_torch(seed, all_params.threads, all_params.device)
     scored = partial(score, batch_size=params.batch_size, device=device)
     splits = {split: pd.read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
     texts = {split: rows["text"].tolist() for split, rows in splits.items()}

@@ -8,7 +8,7 @@ Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, inp
 from __future__ import annotations
 
 if __package__ != "stages":  # by path, this file would shadow the standard library's: stop before any import
-    raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
+    raise SystemExit("error: run stages as modules, from the repository's root, such as python -m stages.tokenize")
 
 import hashlib
 from collections.abc import Iterable, Iterator

@@ -87,8 +87,8 @@ def main() -> None:
     """Fine-tune the base model on the train split."""
     all_params = load_params()
     params = all_params.train
-    seed, device = all_params.seed, all_params.device
-    set_up_torch(seed, all_params.threads, device)
+    seed = all_params.seed
+    device = set_up_torch(seed, all_params.threads, all_params.device)
     check_precision(params.precision, device)
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
@@ -110,7 +110,7 @@ def main() -> None:
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
-    metrics = summarise(trainer, validation_curve)
+    metrics = {**summarise(trainer, validation_curve), "device": device}
     say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
     if params.save_precision == "bf16":
         saved = heads.load(FINETUNED, tokenizer, manifest, seed)

@@ -12,8 +12,8 @@ import errno
 import socket
 from contextlib import suppress
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
-from sentiment.pipeline.errors import InputError
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
+from sentiment.pipeline.errors import InputError, require
 from sentiment.pipeline.progress import say
 
 PACKAGES, REQUIREMENTS = ("fastapi", "uvicorn"), "requirements-serve.txt"

@@ -40,6 +40,23 @@ def _of_each_label(values: dict[str, Value]) -> dict[str, Value]:
     return values
 
 
+def _apart(words: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Raise if a word stands for both labels."""
+    shared = set.intersection(*map(set, words.values()))
+    if shared:
+        raise PydanticCustomError(
+            "shared", "hold each word for one label only; in both: {words}", {"words": ", ".join(sorted(shared))}
+        )
+    return words
+
+
+def _with_review(prompt: str) -> str:
+    """Raise if a prompt has no place for the review, or several."""
+    if prompt.count("{review}") != 1:
+        raise PydanticCustomError("prompt", "hold {place} once", {"place": "{review}"})
+    return prompt
+
+
 PerLabel = Annotated[dict[str, Value], AfterValidator(_of_each_label)]
 
 
@@ -109,8 +126,12 @@ class Reading(Section):
         "right: cut the end; left: the beginning; head+tail: the middle"
     )
     lowercase: bool = _choice("whether texts are lower-cased")
-    prompt: str = _choice("around a review for label_words; masked models need {mask} where the word goes")
-    label_words: PerLabel[Words] = _choice("for label_words: words of one token each, any number for each label")
+    prompt: Annotated[str, AfterValidator(_with_review)] = _choice(
+        "around a review for label_words; masked models need {mask} where the word goes"
+    )
+    label_words: Annotated[PerLabel[Words], AfterValidator(_apart)] = _choice(
+        "for label_words: words of one token each, any number for each label"
+    )
 
 
 class TokenizeParams(Reading):
@@ -190,7 +211,9 @@ class Params(Section):
 
     seed: int = _choice("whole number; every random choice derives from it", ge=0, lt=2**32)
     threads: int = _choice("CPU threads of torch; another count gives other bits in the weights", ge=1, le=1024)
-    device: Literal["cpu", "cuda", "mps"] = _choice("cpu, cuda (NVIDIA GPU) or mps (Apple GPU)")
+    device: Literal["cpu", "cuda", "mps", "auto"] = _choice(
+        "cpu, cuda (NVIDIA GPU), mps (Apple GPU); auto: the first of cuda, mps, cpu that is here"
+    )
     data: DataParams = _choice("what is classified")
     model: ModelParams = _choice("what is fine-tuned")
     prepare: PrepareParams = _choice("raw reviews -> clean, labelled splits")
@@ -228,7 +251,9 @@ def params_problems(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> l
     for part, entries in (("data", "datasets"), ("model", "models")):
         name = content.get(part, {}).get("name") if isinstance(content.get(part), dict) else None
         known = catalog.get(entries) or {}
-        if isinstance(name, str) and name not in known:
+        if not isinstance(known, Mapping):
+            problems.append(f"{CATALOG}: {entries}: found {known!r}, must be a mapping of names to entries")
+        elif isinstance(name, str) and name not in known:
             options = allowed(name, known)
             problems.append(f"{part}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
         elif isinstance(name, str):
@@ -314,7 +339,8 @@ def _must_be(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     if detail["type"] == "literal_error":
         return allowed(detail["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
-    return f"must {_MUST.get(detail['type'], detail['msg']).format(**context)}"
+    must = _MUST.get(detail["type"])
+    return f"must {must.format(**context) if must else detail['msg']}"
 
 
 def is_section(kind: Any) -> TypeGuard[type[BaseModel]]:

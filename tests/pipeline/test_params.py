@@ -173,7 +173,7 @@ def test_a_missing_section_is_told_with_what_it_is_for(workspace: Path) -> None:
 @pytest.mark.parametrize("name", ["params.yaml", "catalog.yaml"])
 def test_a_missing_file_is_named(name: str, workspace: Path) -> None:
     (workspace / name).unlink()
-    with pytest.raises(InputError, match=rf"^{name}: no such file; run from the repository root"):
+    with pytest.raises(InputError, match=rf"^{name}: no such file here; run it from /"):
         load_params()
 
 
