@@ -16,9 +16,9 @@ except ModuleNotFoundError:  # run by its path, as in `python sentiment`
 
 exit_on_input_error(require)  # before the imports that need them
 
-from sentiment.cli import check, choices, diff, export, predict, recipes, release, serve, show
+from sentiment.cli import check, choices, diff, export, predict, recipes, release, run, serve, show
 
-COMMANDS = (check, choices, recipes, show, predict, serve, export, diff, release)  # each adds its parser
+COMMANDS = (check, choices, recipes, run, show, predict, serve, export, diff, release)  # each adds its parser
 SIGPIPE_STATUS = 141  # what a shell shows for a program whose reader has gone: 128 + 13
 
 
