@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from sentiment.cli import show
 from sentiment.cli.check import find_problems
 from sentiment.cli.options import Commands, Options, add_command
+from sentiment.pipeline.artifacts import read_json
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, did_you_mean
 from sentiment.pipeline.params import Params, fields, flatten, params_problems
@@ -44,9 +45,8 @@ def run(options: Options) -> None:
     if options.queue:
         say("queued; `dvc exp run --run-all` runs what is in the queue, `dvc queue remove --queued` empties it")
         return
-    show.run(options)
     made = sorted(experiments() - known)
-    say(how_to_go_on(options.name or (made[0] if made else "")))
+    say(how_to_go_on(options.name or (made[0] if made else ""), read_json(METRICS)["test"]))
 
 
 def check_choices(choices: list[str], several: bool) -> None:
@@ -117,11 +117,12 @@ def experiments() -> set[str]:
     return {name for name in listed.stdout.split() if name}
 
 
-def how_to_go_on(name: str) -> str:
-    """Say how to keep or undo an experiment that lies in the workspace."""
+def how_to_go_on(name: str, test: Mapping[str, float]) -> str:
+    """Say how good an experiment is that lies in the workspace, and how to keep or undo it."""
     files = f"{PARAMS} dvc.lock {METRICS}"
     return (
-        f"experiment {name}, which lies in the workspace now\n"
+        f"experiment {name}: accuracy {test['accuracy']:.4f}, log loss {test['log_loss']:.4f} on test; `python -m "
+        "sentiment show` compares. It lies in the workspace now:\n"
         f"  keep it here:       git commit -m {name} {files}\n"
         f"  keep it aside:      dvc exp branch {name} BRANCH\n"
         f"  back to the commit: git checkout {files} && dvc checkout\n"
