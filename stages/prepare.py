@@ -24,37 +24,39 @@ from sentiment.hub import fetch
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.params import Params, load_params
+from sentiment.pipeline.params import Params, TextParams, load_params
 from sentiment.pipeline.paths import CATALOG, PREPARE_METRICS, PREPARED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
-from sentiment.reviews.cleaning import label_numbers, label_problem, label_word, without_breaks
+from sentiment.reviews.cleaning import label_numbers, label_problem, label_word
 from sentiment.reviews.cues import cue_tags
 from sentiment.reviews.files import Chunk, Problems, numbered
+from sentiment.reviews.normalization import normalize
 from sentiment.reviews.sources import READ_ROWS, Chunks, read_local, read_snapshot
 from sentiment.reviews.splitting import Splits, check_rows_per_label, complete_splits, drop_repetitions
 from sentiment.reviews.spool import ReviewColumns, spool, write_split
 
 
-def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[ReviewColumns]]:
+def generate_reviews(entry: dict[str, Any], text: TextParams, seed: int) -> dict[str, Iterator[ReviewColumns]]:
     """Generate the built-in reviews, split as the catalog entry says.
 
     Args:
         entry: the catalog entry, with `mix` and `rows` per split.
+        text: how texts are normalized.
         seed: the seed of params.yaml.
 
     Returns:
         Rows of each split, to be taken in this order: all come from one stream.
     """
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
-    return {split: generated_rows(islice(reviews, count)) for split, count in entry["rows"].items()}
+    return {split: generated_rows(islice(reviews, count), text) for split, count in entry["rows"].items()}
 
 
-def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[ReviewColumns]:
+def generated_rows(reviews: Iterable[grammar.Review], text: TextParams) -> Iterator[ReviewColumns]:
     """Turn generated reviews into columns, some thousands at a time."""
     for numbers, batch in numbered(reviews, READ_ROWS):
         yield {
-            "text": [review.text for review in batch],
+            "text": [normalize(review.text, text) for review in batch],
             "label": [review.label for review in batch],
             "tags": [" ".join(review.tags) for review in batch],
             "source": ["builtin"] * len(batch),
@@ -70,19 +72,19 @@ def read_dataset(entry: dict[str, Any], where: str) -> dict[str, Chunks]:
     return read_snapshot(folder, entry, where)
 
 
-def judge_rows(chunk: Chunk, numbers: dict[str, int], strip_html_breaks: bool) -> Chunk:
-    """Judge the labels of rows as read, then their texts, in which breaks may become spaces before."""
-    texts = [without_breaks(text) for text in chunk.texts] if strip_html_breaks else chunk.texts
+def judge_rows(chunk: Chunk, numbers: dict[str, int], params: TextParams) -> Chunk:
+    """Judge the labels of rows as read, then their texts, and normalize these."""
+    texts = [normalize(text, params) if isinstance(text, str) else text for text in chunk.texts]
     found = zip(chunk.labels, chunk.problems, strict=True)
     problems = [problem or label_problem(label, numbers) for label, problem in found]
     return replace(chunk, texts=texts, problems=problems).judged()
 
 
-def usable_rows(chunks: Chunks, strip_html_breaks: bool, problems: Problems) -> Iterator[ReviewColumns]:
+def usable_rows(chunks: Chunks, text: TextParams, problems: Problems) -> Iterator[ReviewColumns]:
     """Keep the rows that have a label known to `problems` and a text, with tags; `problems` counts the others."""
     numbers = label_numbers(problems.labels)
     for chunk in chunks:
-        judged = judge_rows(chunk, numbers, strip_html_breaks)
+        judged = judge_rows(chunk, numbers, text)
         problems.add(judged)
         good = judged.usable()
         yield {
@@ -104,10 +106,10 @@ def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: P
         InputError: there are unusable rows and they are not to be dropped.
     """
     if entry["source"] == "builtin":
-        return spool(generate_reviews(entry, all_params.seed), file), 0
+        return spool(generate_reviews(entry, all_params.text, all_params.seed), file), 0
     params, problems = all_params.prepare, Problems(entry["labels"])
     chunks = read_dataset(entry, where)
-    rows = {split: usable_rows(part, params.strip_html_breaks, problems) for split, part in chunks.items()}
+    rows = {split: usable_rows(part, all_params.text, problems) for split, part in chunks.items()}
     splits = spool(rows, file)
     if problems.total and params.on_bad_rows == "error":
         raise InputError(

@@ -101,7 +101,7 @@ def main() -> None:
     datasets.disable_progress_bars()
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
-    manifest = Manifest.from_params(all_params.model.formulation, params)
+    manifest = Manifest.from_params(all_params.model.formulation, all_params.text, params)
     if not manifest.has_head:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}

@@ -93,7 +93,7 @@ def main() -> None:
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = load_tokenizer(BASE)
-    manifest = Manifest.from_params(all_params.model.formulation, all_params.tokenize)
+    manifest = Manifest.from_params(all_params.model.formulation, all_params.text, all_params.tokenize)
     model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
     new_head = manifest.has_head and report_head(model, seed)
     choose_what_learns(model, params)

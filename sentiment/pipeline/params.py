@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Words = Annotated[list[str], Field(min_length=1)]
 Value = TypeVar("Value")
 LONGEST_SHOWN = 100  # of a key or value, in a message
+MOVED = {"prepare.strip_html_breaks": "text.strip_html", "tokenize.lowercase": "text.lowercase"}  # old key to new
 KeyPath = tuple[str, ...]  # the keys that lead to a value
 
 
@@ -69,10 +70,21 @@ class ModelParams(Section):
     )
 
 
+class TextParams(Section):
+    """How every text is normalized, in training and ever after: also a part of a model's manifest."""
+
+    strip_html: bool = _choice(
+        "HTML tags are taken out, line breaks become blanks, entities the characters they stand for"
+    )
+    strip_invisible: bool = _choice("control and zero-width characters are taken out; emoji stay whole")
+    unicode: Literal["none", "NFC"] = _choice("NFC: a letter and its accent are one character; none: as they are")
+    collapse_white_space: bool = _choice("runs of white space become one blank, none at either end")
+    lowercase: bool = _choice("capital letters become small ones")
+
+
 class PrepareParams(Section):
     """Raw reviews -> clean, labelled splits."""
 
-    strip_html_breaks: bool = _choice("HTML line breaks become spaces")
     on_bad_rows: Literal["error", "drop"] = _choice(
         "rows without a known label or a text; error: stop and list them; drop: leave them out and count them"
     )
@@ -108,7 +120,6 @@ class Reading(Section):
     truncation_side: Literal["right", "left", "head+tail"] = _choice(
         "right: cut the end; left: the beginning; head+tail: the middle"
     )
-    lowercase: bool = _choice("whether texts are lower-cased")
     prompt: str = _choice("around a review for label_words; masked models need {mask} where the word goes")
     label_words: PerLabel[Words] = _choice("for label_words: words of one token each, any number for each label")
 
@@ -193,6 +204,7 @@ class Params(Section):
     device: Literal["cpu", "cuda", "mps"] = _choice("cpu, cuda (NVIDIA GPU) or mps (Apple GPU)")
     data: DataParams = _choice("what is classified")
     model: ModelParams = _choice("what is fine-tuned")
+    text: TextParams = _choice("how every text is normalized, in all stages and by predict, serve and export")
     prepare: PrepareParams = _choice("raw reviews -> clean, labelled splits")
     base: BaseParams = _choice("the pretrained model; only a built-in one is pre-trained here")
     tokenize: TokenizeParams = _choice("text -> token ids")
@@ -297,6 +309,8 @@ def _explain(kind: type[BaseModel], path: KeyPath, details: list[ErrorDetails]) 
     detail, key, known = details[0], ".".join(path), dict(fields(kind))
     if detail["type"] == "missing":
         return f"{key}: missing, must be given ({known[key].description})"
+    if key in MOVED:
+        return f"{key}: no such key any more, its place is {MOVED[key]} now"
     if detail["type"] == "extra_forbidden":
         siblings = [other.rpartition(".") for other in known]
         names = [name for parent, _, name in siblings if parent == ".".join(path[:-1])]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sentiment.pipeline.errors import InputError, allowed
+from sentiment.reviews.normalization import is_blank
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +114,7 @@ def judge(text: object, problem: str = "") -> str:
     if problem:
         return problem
     if isinstance(text, str):
-        return "" if text.strip() else "empty text"
+        return "empty text" if is_blank(text) else ""
     missing = text is None or (isinstance(text, float) and text != text)
     return "empty text" if missing else "text that is no string"
 

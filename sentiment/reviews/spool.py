@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.reviews.cleaning import fingerprint
+from sentiment.reviews.cleaning import fingerprint, folded
 from sentiment.reviews.splitting import Splits
 
 KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source": "str", "source_row": "int64"}
@@ -38,7 +38,7 @@ def spool(splits: Mapping[str, Iterable[ReviewColumns]], file: Path) -> Splits:
             for rows in parts:
                 ids = np.arange(start, start + len(rows["text"]))
                 writer.write(pa.RecordBatch.from_pydict({"id": ids, **rows}, PREPARED_SCHEMA))
-                fingerprints = [fingerprint(text) for text in rows["text"]]
+                fingerprints = [fingerprint(folded(text)) for text in rows["text"]]
                 numbers.append(pd.DataFrame({"id": ids, "label": rows["label"], "fingerprint": fingerprints}))
                 start += len(ids)
             kept[split] = pd.concat(numbers, ignore_index=True)

@@ -253,6 +253,10 @@ def test_many_bad_files_are_reported_in_ten_lines() -> None:
     [
         ("good", ""),
         ("  \n\t", "empty text"),
+        ("\u200b\ufeff<br />&nbsp;", "empty text"),
+        ("\x00", "empty text"),
+        ("\u3164", "empty text"),
+        ("<", ""),
         (None, "empty text"),
         (float("nan"), "empty text"),
         (7, "text that is no string"),

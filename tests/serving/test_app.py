@@ -18,6 +18,7 @@ from tokenizers import normalizers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.inference.predictor import Prediction, Predictor
+from sentiment.reviews.normalization import EVERYTHING
 from sentiment.serving.app import make_app
 from sentiment.serving.schema import Limits
 from tests.conftest import TEXTS
@@ -164,19 +165,28 @@ def test_the_only_word_has_the_whole_of_the_log_odds(client: TestClient, predict
     assert abs(entry["weight"]) > 1e-3
 
 
+def test_words_are_those_of_the_text_as_the_model_reads_it(tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = finetuned(tiny_models("gpt2"), tmp_path / "folder", text=EVERYTHING.model_dump())
+    raw = " The plot is <b>dull</b>,<br />but&nbsp;the acting is\u200b superb.<br />"
+    with TestClient(make_app(Predictor.load(folder), LIMITS)) as client:
+        found, expected = ask(client, raw, TEXTS[2], attribution=True)["predictions"]
+    assert found == expected
+    assert found["text"] == TEXTS[2]
+
+
 def test_what_the_model_cannot_read_is_told_alone_and_counts_as_undecided_where_it_is_a_rest(folder: Path) -> None:
-    """A tokenizer that drops zero-width spaces, which are no white space to Python."""
+    """A tokenizer that drops snowmen."""
     predictor = Predictor.load(folder, batch_size=2)
-    predictor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    predictor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("☃", "")
     with TestClient(make_app(predictor, replace(LIMITS, wait_ms=AN_HOUR))) as client, ThreadPoolExecutor(2) as threads:
-        requests = [{"texts": [text]} for text in ("\u200b", "Fine.")]
+        requests = [{"texts": [text]} for text in ("☃", "Fine.")]
         answers = list(threads.map(lambda request: client.post("/predict", json=request), requests))
     assert [answer.status_code for answer in answers] == [422, 200]
     assert "no token" in answers[0].json()["error"]
     with TestClient(make_app(predictor, LIMITS)) as client:
-        [prediction] = ask(client, "Fine \u200b", attribution=True)["predictions"]
+        [prediction] = ask(client, "Fine ☃", attribution=True)["predictions"]
     weights = [entry["weight"] for entry in prediction["attribution"]]
-    positive = predictor(["Fine \u200b"])[0].probability_positive
+    positive = predictor(["Fine ☃"])[0].probability_positive
     assert weights[0] == pytest.approx(logit(positive), abs=1e-5)
     assert len(weights) == 2
 

@@ -21,6 +21,7 @@ from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import SCRATCH
 from sentiment.reviews import sources, spool
 from sentiment.reviews.files import Chunk
+from sentiment.reviews.normalization import EVERYTHING
 from stages import prepare
 from tests.conftest import ROOT, SETTINGS, peak_memory_of
 
@@ -167,7 +168,7 @@ def test_the_imdb_tree_is_labelled_by_its_folders(local: Change) -> None:
 
 
 def test_breaks_stay_where_they_are_wanted_and_tags_name_the_cues(local: Change) -> None:
-    local("reviews_splits", **{"prepare.strip_html_breaks": False})
+    local("reviews_splits", **{"text.strip_html": False})
     write_csv("data/raw/reviews/train.csv", pairs(40))
     write_csv("data/raw/reviews/test.csv", [("Not good,<br />but WHY?", 0), ("plain", 1), *pairs(4, "test")])
     test = run()["test"]
@@ -233,22 +234,23 @@ def test_every_row_has_a_number_or_its_problem() -> None:
         ("good", "1.0", ""), ("bad", " NEG ", ""), ("  \n\t", 1, ""), (None, 0, ""), (7, 1, ""), (b"good", 1, ""),
         ("fine", None, ""), ("fine", "", ""), ("", float("nan"), ""), ("fine", "maybe", ""), ("", 2, ""),
         ("caf\udce9", "1", "not UTF-8"), ("", "", "not JSON"), ("<br />", 1, ""),
+        ("\u200b\x00&nbsp;", 1, ""), ("\u3164", 1, ""), (" \x00a ", 1, ""),
     ]  # fmt: skip
     texts, labels, problems = (list(column) for column in zip(*rows, strict=True))
     chunk = Chunk(["a.csv"] * len(rows), range(1, len(rows) + 1), [], (), texts, labels, problems)
     numbers = {"0": 0, "neg": 0, "1": 1}
-    judged = prepare.judge_rows(chunk, numbers, strip_html_breaks=True)
+    judged = prepare.judge_rows(chunk, numbers, EVERYTHING)
     assert judged.problems == [
         "", "", "empty text", "empty text", "text that is no string", "text that is no string",
         "missing label", "missing label", "missing label", "unknown label", "unknown label", "not UTF-8", "not JSON",
-        "empty text",
+        "empty text", "empty text", "empty text", "",
     ]  # fmt: skip
+    assert judged.texts[-1] == "a"
     assert judged.labels == labels
-    assert prepare.judge_rows(chunk, numbers, strip_html_breaks=False).problems[-1] == ""
 
 
 def test_no_rows_at_all_are_judged_without_complaint() -> None:
-    assert prepare.judge_rows(Chunk([], [], [], (), [], [], []), {}, strip_html_breaks=True).problems == []
+    assert prepare.judge_rows(Chunk([], [], [], (), [], [], []), {}, EVERYTHING).problems == []
 
 
 def test_bad_rows_stop_the_stage_with_one_message_about_all_of_them(local: Change) -> None:
