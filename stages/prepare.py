@@ -6,7 +6,8 @@ files below data/raw. Out: data/prepared/{train,validation,test}.parquet with th
 
 The source's own splits are honoured. What is missing of test and validation is carved off train, stratified by label;
 validation never comes from test. Duplicates (case, punctuation and white space do not count) are dropped within a
-split, and rows of train and validation that also stand in test, or of train in validation, are dropped too.
+split, and rows of train and validation that also stand in test, or of train in validation, are dropped too. What is
+nearly the same is counted, and dropped where that is chosen.
 
 The texts wait in a scratch file; in memory are three numbers of each row, which decide about it.
 """
@@ -31,9 +32,16 @@ from sentiment.pipeline.scratch import scratch
 from sentiment.reviews.cleaning import label_numbers, label_problem, label_word
 from sentiment.reviews.cues import cue_tags
 from sentiment.reviews.files import Chunk, Problems, numbered
+from sentiment.reviews.near_duplicates import find_near_duplicates
 from sentiment.reviews.normalization import normalize
 from sentiment.reviews.sources import READ_ROWS, Chunks, read_local, read_snapshot
-from sentiment.reviews.splitting import Splits, check_rows_per_label, complete_splits, drop_repetitions
+from sentiment.reviews.splitting import (
+    Splits,
+    check_rows_per_label,
+    complete_splits,
+    drop_near_duplicates,
+    drop_repetitions,
+)
 from sentiment.reviews.spool import ReviewColumns, spool, write_split
 
 
@@ -96,8 +104,10 @@ def usable_rows(chunks: Chunks, text: TextParams, problems: Problems) -> Iterato
         }
 
 
-def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, int]:
-    """Write the usable rows of a dataset to the scratch file.
+def spool_dataset(
+    entry: dict[str, Any], where: str, all_params: Params, file: Path, keys: Path | None
+) -> tuple[Splits, int]:
+    """Write the usable rows of a dataset to the scratch file, and what finds near duplicates to that of keys, if any.
 
     Returns:
         The source's splits, and how many rows were left out.
@@ -106,11 +116,11 @@ def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: P
         InputError: there are unusable rows and they are not to be dropped.
     """
     if entry["source"] == "builtin":
-        return spool(generate_reviews(entry, all_params.text, all_params.seed), file), 0
+        return spool(generate_reviews(entry, all_params.text, all_params.seed), file, keys), 0
     params, problems = all_params.prepare, Problems(entry["labels"])
     chunks = read_dataset(entry, where)
     rows = {split: usable_rows(part, all_params.text, problems) for split, part in chunks.items()}
-    splits = spool(rows, file)
+    splits = spool(rows, file, keys)
     if problems.total and params.on_bad_rows == "error":
         raise InputError(
             f"{problems.total} row(s) cannot be used (rows count from 1, a header not counted):\n"
@@ -118,6 +128,23 @@ def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: P
             "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop"
         )
     return splits, problems.total
+
+
+def treat_near_duplicates(splits: Splits, file: Path, keys: Path, drop: bool) -> tuple[Splits, dict[str, int]]:
+    """Count the rows that are nearly the same as another one, and drop those that a split must not see.
+
+    Returns:
+        The rows left; and for two splits, as `train_test`, how many rows of the first nearly repeat one of the second.
+    """
+    repeats = find_near_duplicates(splits, file, keys)
+    counts = {f"{split}_{other}": int(found.sum()) for (split, other), found in repeats.items()}
+    if any(counts.values()):
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        leaving = (
+            "those also in an unseen split are left out" if drop else "prepare.near_duplicates: drop leaves them out"
+        )
+        say(f"  nearly the same: {listed}; {leaving}")
+    return drop_near_duplicates(splits, repeats) if drop else splits, counts
 
 
 def make_splits(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, dict[str, Any]]:
@@ -132,13 +159,18 @@ def make_splits(entry: dict[str, Any], where: str, all_params: Params, file: Pat
     Returns:
         The splits, as numbers of the rows that stand in the scratch file, and the counts for metrics/prepare.json.
     """
-    splits, left_out = spool_dataset(entry, where, all_params, file)
-    splits, counts = drop_repetitions(splits)
-    splits = complete_splits(splits, all_params.prepare, all_params.seed)
+    params = all_params.prepare
+    keys = None if params.near_duplicates == "off" else file.with_suffix(".keys")
+    splits, left_out = spool_dataset(entry, where, all_params, file, keys)
+    splits, dropped = drop_repetitions(splits)
+    splits = complete_splits(splits, params, all_params.seed)
+    near: dict[str, Any] = {}
+    if keys:
+        splits, near["near_duplicates"] = treat_near_duplicates(splits, file, keys, params.near_duplicates == "drop")
     check_rows_per_label(splits, where)
     rows = {split: len(table) for split, table in splits.items()}
     positive = {split: float(table["label"].mean()) for split, table in splits.items()}
-    return splits, {**counts, "bad_rows_dropped": left_out, "rows": rows, "positive_rate": positive}
+    return splits, {**dropped, **near, "bad_rows_dropped": left_out, "rows": rows, "positive_rate": positive}
 
 
 def main() -> None:

@@ -88,6 +88,9 @@ class PrepareParams(Section):
     on_bad_rows: Literal["error", "drop"] = _choice(
         "rows without a known label or a text; error: stop and list them; drop: leave them out and count them"
     )
+    near_duplicates: Literal["report", "drop", "off"] = _choice(
+        "rows that nearly repeat one of another split; report: count; drop: leave them out of train, never of test"
+    )
     validation_fraction: Fraction = _choice("share of train carved off where the source has no validation split")
     test_fraction: Fraction = _choice("share of all rows carved off where the source has no test split")
     train_rows: Rows = _choice("rows kept of each split, stratified by label; empty (null) keeps all")

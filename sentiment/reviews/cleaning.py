@@ -68,10 +68,8 @@ def folded(text: str) -> str:
         Words with a blank between; the normalized text where there is no word.
     """
     normal = normalize(text, EVERYTHING)
-    if normal.isascii():  # most texts, and bytes are translated in a fiftieth of the time
-        words = normal.encode().translate(_ASCII).decode()
-    else:
-        words = normal.casefold().translate(_SIGNS)
+    plain = normal.isascii()  # as most are; bytes are translated in a fraction of the time
+    words = normal.encode().translate(_ASCII).decode() if plain else normal.casefold().translate(_SIGNS)
     return " ".join(words.split()) or normal
 
 

@@ -71,7 +71,8 @@ def normalize(text: str, params: TextParams) -> str:
 
 def _normalize_once(text: str, params: TextParams) -> str:
     """Take every step once. An entity may stand for another one, or for a character that an earlier step changes."""
-    if params.strip_invisible and _INVISIBLE.search(text):
+    ascii_print = text.isascii() and text.isprintable()  # as most are, and the search is the slow part
+    if params.strip_invisible and not ascii_print and _INVISIBLE.search(text):
         text = _KEPT_OR_INVISIBLE.sub(r"\1", text.translate(_WINDOWS_1252))
     if params.unicode != "none":
         text = unicodedata.normalize(params.unicode, text.lower() if params.lowercase else text)
@@ -82,7 +83,7 @@ def _normalize_once(text: str, params: TextParams) -> str:
 
 def _finish(text: str, params: TextParams) -> str:
     """Collapse white space and lower-case."""
-    if params.collapse_white_space:  # of all white space the blank alone is printable; splitting is the slow part
+    if params.collapse_white_space:  # splitting is slow, and of all white space the blank alone is printable
         text = text.strip() if text.isprintable() and "  " not in text else " ".join(text.split())
     return text.lower() if params.lowercase else text
 
