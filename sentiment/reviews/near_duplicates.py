@@ -24,7 +24,7 @@ BANDS, BAND_ROWS = 8, 4  # candidates have all minima of a band in common
 MOST_CANDIDATES = 4  # that a row is compared with in a band, however often its text is there
 COMPARED = (("train", "test"), ("validation", "test"), ("train", "validation"), ("train", "train"))
 
-CHUNK = 512  # texts whose triples are in memory at once
+TEXTS_AT_ONCE = 512  # texts whose triples are in memory at once
 REMEMBERED = 256  # rows whose triples are kept, as one row is a candidate for several others
 
 Triples = frozenset[int]  # of one text, by their hash in this process
@@ -58,8 +58,8 @@ def band_keys(texts: Sequence[str]) -> np.ndarray:
         uint64 [texts, BANDS]; 0 for a text of fewer than LEAST_WORDS words.
     """
     keys = np.zeros((len(texts), BANDS), np.uint64)
-    for start in range(0, len(texts), CHUNK):
-        triples, counts = _digest_triples(texts[start : start + CHUNK])
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        triples, counts = _digest_triples(texts[start : start + TEXTS_AT_ONCE])
         rows = np.flatnonzero(counts)
         firsts = np.cumsum(counts[rows]) - counts[rows]
         if len(rows):

@@ -106,7 +106,7 @@ def test_keys_do_not_depend_on_what_stands_beside_a_text_and_are_the_same_on_eve
     together = band_keys(texts)
     assert [bool(keys.all()) for keys in together] == [False, True, True, False, True, True, False, False, True]
     assert not together[[0, 3, 6, 7]].any()
-    monkeypatch.setattr(near_duplicates, "CHUNK", 2)
+    monkeypatch.setattr(near_duplicates, "TEXTS_AT_ONCE", 2)
     assert (band_keys(texts) == together).all()
     assert (np.concatenate([band_keys([text]) for text in texts]) == together).all()
     assert [int(key) for key in together[2]] == keys_in_whole_numbers(texts[2])
