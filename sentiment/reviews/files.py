@@ -302,9 +302,27 @@ def decoded(stream: IO[bytes], source: str, newline: str | None) -> Iterator[io.
 
 
 def line_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
-    """Read one text a line, whatever ends the lines. The texts become the column `text`, whatever is wanted."""
+    """Read one text a line, whatever ends the lines. The texts become the column `text`, whatever is wanted.
+
+    Raises:
+        InputError: the input is empty, or its first line is the header of a table with the wanted column.
+    """
     with decoded(stream, source, None) as file:
-        yield from text_chunks((line.rstrip("\n") for line in file), source, size)
+        lines = (line.rstrip("\n") for line in file)
+        start = list(islice(lines, 1))  # empty where a byte order mark is all there is
+        _check_no_header("".join(start), source, wanted[0].name)
+        yield from text_chunks(chain(start, lines), source, size)
+
+
+def _check_no_header(line: str, source: str, column: str) -> None:
+    """Refuse a table where lines of text are expected: its header and fields would be read as texts."""
+    for form, delimiter in (("csv", ","), ("tsv", "\t")):
+        fields = [field.strip().strip('"') for field in line.split(delimiter)]
+        if len(fields) > 1 and column in fields:
+            raise InputError(
+                f"{source}: the first line, {shown(line)}, looks like the header of a {form} file with the column "
+                f"{column}; add --format {form}, or take that line out"
+            )
 
 
 def text_chunks(texts: Iterable[str], source: str, size: int) -> Iterator[Chunk]:
