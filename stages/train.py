@@ -6,7 +6,8 @@ plots/training/{train,validation}.csv.
 
 AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are sampled
 by the seed; padded ones, as families need them that cannot be packed, hold reviews of near-equal length. The
-validation split alone decides which checkpoint is kept and when to stop; the test split is not read.
+validation split alone decides which checkpoint is kept and when to stop, the model before the first step among them;
+the test split is not read.
 """
 
 from __future__ import annotations
@@ -106,12 +107,16 @@ def main() -> None:
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
             check_best(trainer)
+        if trainer.state.best_global_step == 0:
+            model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
+            choose_what_learns(model, params)
         write_model(model, tokenizer, params.lora, params.save_precision, manifest, FINETUNED)
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
     metrics = summarise(trainer, validation_curve)
-    say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
+    untouched = "" if metrics["best_step"] else " (the model before training: no step was better on validation)"
+    say(f"kept step {metrics['best_step']}{untouched}, validation accuracy {metrics['validation']['accuracy']:.4f}")
     if params.save_precision == "bf16":
         saved = heads.load(FINETUNED, tokenizer, manifest, seed)
         metrics["rounding"] = cost_of_rounding((model, formulation), saved, validation, params, device)

@@ -236,6 +236,14 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
     return shrink
 
 
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a trained step even where the model before training is better, as it can be of tiny random models."""
+    from sentiment.training.trainer import StartCounts
+
+    monkeypatch.setattr(StartCounts, "on_evaluate", lambda *_, **__: None)
+
+
 def parsed_by(module: Any, *words: str) -> argparse.Namespace:
     """Read a command line by the parser of one command's module."""
     parser = argparse.ArgumentParser()

@@ -144,12 +144,14 @@ class TrainParams(Section):
     max_gradient_norm: PositiveFloat = _choice("gradients are clipped to this norm")
     dropout: Probability | None = _choice("inside the backbone; empty (null) keeps what the backbone's config says")
     evaluations_per_epoch: Count = _choice("evaluations on the validation split per epoch")
-    early_stopping_patience: Count = _choice("evaluations without a better one before training stops")
+    early_stopping_patience: Count = _choice(
+        "evaluations without a better one before training stops; the one before the first step counts"
+    )
     best_by: Literal["log_loss", "accuracy"] = _choice(
         "the checkpoint kept: lowest validation log_loss, or highest accuracy"
     )
     class_weights: Literal["none", "balanced"] | PerLabel[PositiveFloat] = _choice(
-        "none, balanced, or a mapping such as {negative: 1, positive: 3}"
+        "none, balanced, or a mapping such as {negative: 1, positive: 3}, whose ratio alone counts"
     )
     sampling: Literal["none", "oversample", "undersample"] = _choice(
         "oversample: repeat rows of the rarer label; undersample: leave out rows of the other"
