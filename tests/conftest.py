@@ -230,7 +230,7 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
     def shrink(family: str = "gpt2", **params: Any) -> None:
         change("catalog.yaml", **{"datasets.builtin.rows": {"train": 80, "validation": 24, "test": 30}})
         change("catalog.yaml", **{"models.local.path": str(tiny_models(family))})
-        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48, "evaluate.bootstrap_samples": 100}
+        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48}
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink

@@ -176,7 +176,6 @@ class EvaluateParams(Section):
     """Both models on the test split."""
 
     batch_size: BatchSize = _choice("reviews scored at once")
-    bootstrap_samples: int = _choice("resamples behind the paired interval of the gain", ge=100, le=1_000_000)
     calibration_bins: int = _choice("bins of equal width", ge=2, le=1000)
 
 

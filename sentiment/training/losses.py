@@ -30,7 +30,7 @@ def class_weights(choice: str | Mapping[str, float], labels: np.ndarray) -> torc
     if choice == "none":
         return torch.ones(len(LABELS))
     counts = np.bincount(labels, minlength=len(LABELS))
-    weights = 1 / counts if choice == "balanced" else np.array([choice[label] for label in LABELS])
+    weights = np.array([choice[label] for label in LABELS]) if isinstance(choice, Mapping) else 1 / counts
     return torch.tensor(weights * len(labels) / (weights @ counts), dtype=torch.float32)
 
 

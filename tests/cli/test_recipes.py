@@ -127,7 +127,7 @@ def test_every_recipe_runs_for_real_on_a_few_rows_and_a_tiny_model_of_its_family
     change("catalog.yaml", **{f"models.{choices['model.name']}": tiny})
     frozen = choices["train.frozen_blocks"]
     smaller = {
-        "device": "cpu", "tokenize.max_length": 40, "train.epochs": 1, "evaluate.bootstrap_samples": 100,
+        "device": "cpu", "tokenize.max_length": 40, "train.epochs": 1,
         "train.frozen_blocks": 1 if frozen else 0, "train.batch_size": 8,
     }  # fmt: skip
     words = asked_of(tiny_models(family))["label_words"]
