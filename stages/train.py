@@ -25,6 +25,7 @@ from sentiment.checkpoints.blocks import held_tensors
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.pipeline.artifacts import write_csv, write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.params import TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
@@ -95,6 +96,8 @@ def main() -> None:
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = load_tokenizer(BASE)
     manifest = Manifest.from_params(all_params.model.formulation, all_params.tokenize)
+    generated = catalog_entry("datasets", all_params.data.name)["source"] == "builtin"
+    manifest = manifest.model_copy(update={"generated_texts": generated})
     model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
     new_head = manifest.has_head and report_head(model, seed)
     choose_what_learns(model, params)

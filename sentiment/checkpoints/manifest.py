@@ -28,6 +28,7 @@ class Manifest(Reading):
     abstain_below: Share | None = Field(
         None, description="a label whose own probability is less is left empty; null leaves none empty"
     )
+    generated_texts: bool = Field(False, description="whether it was trained on generated texts only")
     sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         description="the sha256 of every other file of the folder"
     )
@@ -36,6 +37,11 @@ class Manifest(Reading):
     def has_head(self) -> bool:
         """Whether a classification head answers; otherwise the language model does, by its label words."""
         return self.formulation == "head"
+
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before they trust an answer, in one sentence; None where nothing is known."""
+        return "trained on generated texts only: expect errors on other texts" if self.generated_texts else None
 
     @classmethod
     def from_params(cls, formulation: str, params: TokenizeParams) -> Self:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.pipeline.progress import say
 
 if TYPE_CHECKING:
     from sentiment.inference.predictor import Predictor
@@ -60,6 +61,12 @@ def require(packages: Iterable[str], requirements: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r {requirements}`")
+
+
+def say_caution(manifest: Manifest) -> None:
+    """Say what a person should know before they trust the answers, if anything."""
+    if manifest.caution:
+        say(f"model {manifest.caution}")
 
 
 def load_predictor(options: Options) -> Predictor:

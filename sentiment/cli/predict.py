@@ -15,7 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, say_caution
 from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
@@ -201,6 +201,7 @@ def predict_rows(options: Options) -> None:
     problems = Problems()
     with opened_writer(source, options) as writer:
         predictor = load_predictor(options)
+        say_caution(predictor.manifest)
         for chunk in with_progress(usable_chunks(source, options, problems), total):
             writer.write(chunk, added_columns(predictor, chunk, new_columns(options)))
     if problems.total:

@@ -44,7 +44,8 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         limits: what a request may ask for.
     """
     batcher = PredictionBatcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
-    reads = {"max_pieces": MAX_PIECES, "max_length": predictor.manifest.max_length}
+    manifest = predictor.manifest
+    reads = {"max_pieces": MAX_PIECES, "max_length": manifest.max_length, "caution": manifest.caution}
     page = render(PAGE, revision=predictor.revision, limits=limits, **reads)
 
     @asynccontextmanager
@@ -64,7 +65,7 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         return {
             "status": "ok",
             "model_revision": predictor.revision,
-            "formulation": predictor.manifest.formulation,
+            "formulation": manifest.formulation,
             "device": predictor.device,
             "max_texts": limits.max_texts,
             "max_characters": limits.max_characters,

@@ -44,6 +44,7 @@ def test_a_folder_as_written_is_accepted_and_abstains_never_unless_it_says_so(tm
     assert {key: getattr(found, key) for key in STATED} == STATED
     assert found.abstain_below is None
     assert Manifest.read(write_folder(tmp_path, abstain_below=0.7)).abstain_below == 0.7
+    assert found.caution is None
 
 
 def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -> None:
@@ -52,7 +53,8 @@ def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -
     augmentation = {"copies": 0, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
     (tmp_path / "config.json").write_bytes(b"{}")
     Manifest.from_params("head", TokenizeParams(**reading, augmentation=augmentation)).write(tmp_path)
-    stated = {**STATED, "abstain_below": None, "sha256": {"config.json": hashlib.sha256(b"{}").hexdigest()}}
+    optional = {"abstain_below": None, "generated_texts": False}
+    stated = {**STATED, **optional, "sha256": {"config.json": hashlib.sha256(b"{}").hexdigest()}}
     expected = json.dumps(stated, indent=2, sort_keys=True) + "\n"
     assert (tmp_path / "sentiment.json").read_text() == expected
     (tmp_path / "sentiment.json").write_text(json.dumps({**stated, "later": 1}))

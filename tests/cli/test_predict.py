@@ -260,6 +260,18 @@ def test_a_terminal_gets_a_table(
         assert str(answer.label) in line
 
 
+def test_a_model_of_generated_texts_is_named_as_such_once_and_no_other(
+    folder: Path, tiny_models: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generated = finetuned(tiny_models("gpt2"), tmp_path / "generated", generated_texts=True)
+    run(*TEXTS, model=str(generated), chunk_rows=2)
+    shown = capsys.readouterr()
+    assert shown.err.count("model trained on generated texts only: expect errors on other texts\n") == 1
+    assert "generated" not in shown.out
+    run(*TEXTS, model=str(folder))
+    assert "generated" not in capsys.readouterr().err
+
+
 def test_no_label_is_an_empty_field_and_null(tiny_models: Callable[[str], Path], tmp_path: Path) -> None:
     unsure = finetuned(tiny_models("gpt2"), tmp_path / "unsure", abstain_below=1.0)
     for form in FORMATS:

@@ -90,6 +90,14 @@ def test_an_abstention_is_null(predictor: Predictor) -> None:
         assert [one["predicted"] for one in ask(client, *TEXTS)["predictions"]] == [None] * len(TEXTS)
 
 
+def test_the_page_says_so_where_the_model_knows_generated_texts_only(client: TestClient, predictor: Predictor) -> None:
+    manifest = predictor.manifest.model_copy(update={"generated_texts": True})
+    with TestClient(make_app(replace(predictor, manifest=manifest), LIMITS)) as cautious:
+        page = cautious.get("/").text
+    assert page.count("This model was trained on generated texts only: expect errors on other texts.") == 1
+    assert "generated" not in client.get("/").text
+
+
 def test_health_says_what_runs_and_what_it_allows(client: TestClient, predictor: Predictor) -> None:
     assert client.get("/health").json() == {
         "status": "ok",

@@ -60,6 +60,16 @@ def test_every_family_trains_into_a_folder_that_transformers_loads(family: str, 
     assert not list(Path(".dvc/tmp/scratch").iterdir())
 
 
+@pytest.mark.parametrize("source", ["builtin", "local"])
+def test_the_manifest_says_whether_all_texts_were_generated(source: str, small: Change, change: Change) -> None:
+    small()
+    run_stages("prepare", "base", "tokenize")
+    if source == "local":  # the same rows, from a file of one's own
+        change("params.yaml", **{"data.name": "reviews"})
+    run_stages("train")
+    assert Manifest.read(Path("models/finetuned")).generated_texts == (source == "builtin")
+
+
 def test_the_metrics_tell_the_run(small: Change) -> None:
     small(**{"train.epochs": 2, "train.evaluations_per_epoch": 2, "train.early_stopping_patience": 9})
     run_stages("prepare", "base", "tokenize", "train")
