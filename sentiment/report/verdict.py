@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 FEW_REVIEWS = 1000  # in train; with fewer, another seed can turn the verdict
+MANY_CUT = 0.25  # share of the train reviews
 
 SCORERS = {  # key in metrics.json: baselines -> name
     "majority": "majority label",
@@ -85,7 +86,8 @@ def _comparison(what: str, name: str, gain: Mapping[str, float], measures: Mappi
 
 def next_steps(measures: Mapping[str, Any]) -> list[str]:
     """Advise what is likely to help, the most useful first."""
-    builtin, train, rows = measures["builtin"], measures["train"], measures["data"]["rows"]["train"]
+    builtin, train, data = measures["builtin"], measures["train"], measures["data"]
+    rows, cut = data["rows"]["train"], data["truncated_share"]["train"]
     if builtin["data"]:
         return ["train on reviews of your own, as README.md says"]
     advice = {
@@ -93,6 +95,7 @@ def next_steps(measures: Mapping[str, Any]) -> list[str]:
             builtin["model"]
         ),
         f"more reviews, since {rows:,} are few": rows < FEW_REVIEWS,
+        f"a larger tokenize.max_length, since {percent(cut)} of the reviews are cut": cut > MANY_CUT,
         "a lower train.learning_rate, since no step was better than the model before training": train["best_step"] == 0,
         "more train.epochs, since the last step was the best": train["best_step"] == train["steps"],
     }

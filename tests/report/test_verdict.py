@@ -9,6 +9,8 @@ import pytest
 from sentiment.evaluation.metrics import difference_interval
 from sentiment.report.verdict import next_steps, outcome, p_value, verdict
 
+FEW = {"rows": {"train": 240}}
+
 
 def gained(better: int, worse: int, n: int = 1500) -> dict[str, float]:
     low, high = difference_interval(better, worse, n)
@@ -24,7 +26,7 @@ def run(**changed: Any) -> dict[str, Any]:
         "before": "linear_probe",
         "gain_over_baseline": gained(40, 20),
         "gain": gained(400, 20),
-        "data": {"rows": {"train": 5000}},
+        "data": {"rows": {"train": 5000}, "truncated_share": {"train": 0.25}},
         "train": {"best_step": 3, "steps": 4},
         "builtin": {"data": False, "model": False},
     }
@@ -65,7 +67,7 @@ def test_an_untuned_model_that_is_the_best_baseline_is_compared_once() -> None:
 
 
 def test_generated_reviews_are_named_with_their_ceiling() -> None:
-    data = {"rows": {"train": 8000}, "label_noise_ceiling": 0.989}
+    data = {"rows": {"train": 8000}, "truncated_share": {"train": 0.0}, "label_noise_ceiling": 0.989}
     sentences = verdict(run(data=data, builtin={"data": True, "model": True}))
     assert "ceiling from label noise 98.9 %" in sentences[0]
     assert sentences[-2:] == [
@@ -79,11 +81,12 @@ def test_generated_reviews_are_named_with_their_ceiling() -> None:
     [
         ({}, []),
         ({"builtin": {"data": False, "model": True}}, ["a pretrained model"]),
-        ({"data": {"rows": {"train": 240}}}, ["more reviews, since 240 are few"]),
+        ({"data": {**FEW, "truncated_share": {"train": 0.0}}}, ["more reviews, since 240 are few"]),
+        ({"data": {**FEW, "truncated_share": {"train": 0.9}}}, ["more reviews", "a larger tokenize.max_length"]),
         ({"train": {"best_step": 0, "steps": 4}}, ["a lower train.learning_rate"]),
         ({"train": {"best_step": 4, "steps": 4}}, ["more train.epochs"]),
-        ({"data": {"rows": {"train": 240}}, "train": {"best_step": 0, "steps": 18}, "builtin": {"data": 0, "model": 1}},
-         ["a pretrained model", "more reviews", "a lower train.learning_rate"]),
+        ({"train": {"best_step": 0, "steps": 18}, "builtin": {"data": 0, "model": 1}},
+         ["a pretrained model", "a lower train.learning_rate"]),
     ],
 )  # fmt: skip
 def test_advice_fits_the_run(changed: dict[str, Any], advice: list[str]) -> None:
