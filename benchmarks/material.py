@@ -17,7 +17,7 @@ from sentiment.pipeline.artifacts import read_json, write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
-from sentiment.reviews.cleaning import without_breaks
+from sentiment.reviews.normalization import EVERYTHING, normalize
 from sentiment.tokens.encoding import encode
 
 PROMPT, WORDS = "{review} Overall it was", {"negative": ["bad"], "positive": ["good"]}
@@ -27,7 +27,7 @@ TINY = {"n_embd": 32, "n_layer": 2, "n_head": 2}
 
 def manifest(max_length: int, formulation: str = "head") -> Manifest:
     """Return how texts are read, cut on the right and answered by a head or by one label word each."""
-    reading = {"max_length": max_length, "truncation_side": "right", "lowercase": False}
+    reading = {"max_length": max_length, "truncation_side": "right", "text": EVERYTHING.model_dump()}
     stated = {"prompt": PROMPT, "label_words": WORDS, "formulation": formulation}
     return Manifest.model_validate({**reading, **stated, "temperature": 1.0, "threshold": 0.5, "sha256": {}})
 
@@ -53,7 +53,7 @@ def read_texts(files: Mapping[str, str], count: int) -> dict[str, list[str]]:
         column = next((c for c in table if str(c).lower() in ("text", "review")), None)
         if column is None:
             raise InputError(f"{file}: no column text or Review; found {', '.join(map(str, table))}")
-        found[name] = [without_breaks(text) for text in table[column].astype(str)]
+        found[name] = [normalize(text, EVERYTHING) for text in table[column].astype(str)]
     return found
 
 

@@ -63,7 +63,9 @@ def deduplicate(texts: list[str], request: dict[str, Any]) -> dict[str, Any]:
     repeated = [*texts[: len(texts) - len(texts) // 10], *(text.upper() for text in texts[: len(texts) // 10])]
     rows = pd.DataFrame({"text": repeated, "label": [number % 2 for number in range(len(repeated))]})
     with meter() as used:
-        kept, dropped, _ = splitting.drop_duplicates(rows.assign(fingerprint=rows["text"].map(cleaning.fingerprint)))
+        kept, dropped, _ = splitting.drop_duplicates(
+            rows.assign(fingerprint=rows["text"].map(cleaning.folded).map(cleaning.fingerprint))
+        )
     assert dropped == len(texts) // 10
     return {**used, "kept": len(kept)}
 

@@ -1,7 +1,7 @@
-"""How long the stages take to start, beside DVC, which starts them.
+"""How long the stages and `predict` take to start, beside DVC, which starts the stages, and the import of torch.
 
-`python -m benchmarks.starting`, where the pipeline is up to date; a stage is started as far as its imports go. The last
-row is `dvc repro` with nothing to do: one process, and no stage at all.
+`python -m benchmarks.starting`, where the pipeline is up to date; a stage is started as far as its imports go, and
+`predict` answers for one text. The last row is `dvc repro` with nothing to do: one process, and no stage at all.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from benchmarks.harness import interleave, medians, meter, parser, publish
 from sentiment.pipeline.errors import exit_on_input_error
 
 STAGES = ("prepare", "base", "tokenize", "train", "evaluate", "plot")
+DVC, TORCH = "dvc status", "import torch, transformers"  # what the others are compared with
 COMMANDS = {
     "python alone": [sys.executable, "-c", ""],
+    TORCH: [sys.executable, "-c", TORCH],
+    "predict, one text": [sys.executable, "-m", "sentiment", "predict", "I love it."],
     **{f"stage {name}": [sys.executable, "-c", f"import stages.{name}"] for name in STAGES},
-    "dvc status": [sys.executable, "-m", "dvc", "status", "--quiet"],
+    DVC: [sys.executable, "-m", "dvc", "status", "--quiet"],
     "dvc repro, nothing to do": [sys.executable, "-m", "dvc", "repro", "--dry", "--quiet"],
 }
-COLUMNS = ("command", "seconds", "cpu_seconds", "times_dvc")
-REFERENCE = "dvc status"
+COLUMNS = ("command", "seconds", "cpu_seconds", "times_dvc", "times_torch")
 
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
@@ -43,12 +45,13 @@ def main() -> None:
     arguments = parser(__doc__ or "", rounds=9).parse_args()
     chosen = list(COMMANDS)
     if arguments.small:
-        arguments.rounds, chosen = 1, ["stage prepare", REFERENCE]
+        arguments.rounds, chosen = 1, ["stage prepare", DVC, TORCH]
     requests = {name: {"command": COMMANDS[name]} for name in chosen}
     results = interleave(measure, requests, arguments.rounds, small=True)  # the commands are processes of their own
     middle = {name: medians(some) for name, some in results.items()}
     rows = [
-        {"command": name, **values, "times_dvc": values["seconds"] / middle[REFERENCE]["seconds"]}
+        {"command": name, **values}
+        | {f"times_{what}": values["seconds"] / middle[by]["seconds"] for what, by in (("dvc", DVC), ("torch", TORCH))}
         for name, values in middle.items()
     ]
     publish("starting", arguments, rows, COLUMNS, rounds=results)

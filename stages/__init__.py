@@ -5,6 +5,10 @@ import threading
 import time
 from pathlib import Path
 
+from sentiment.pipeline.errors import exit_on_input_error, require
+
+exit_on_input_error(require)  # before the imports of any stage: DVC may have an environment of its own
+
 # Read by OpenMP when torch brings it: threads that wait sleep, instead of keeping a core from other processes.
 # With another job on the machine two spinning threads are many times slower than one; asleep they lose their share.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

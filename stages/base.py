@@ -9,6 +9,9 @@ does not load; metrics/base.json.
 
 from __future__ import annotations
 
+if __package__ != "stages":  # the other stages, run by path, import tokenize.py in place of the standard library's
+    raise SystemExit("error: run stages as modules, from the repository's root, such as python -m stages.base")
+
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +113,8 @@ def main() -> None:
     all_params = load_params()
     name = all_params.model.name
     where, entry = f"{CATALOG}: models.{name}", catalog_entry("models", name)
-    seed, device = all_params.seed, all_params.device
-    set_up_torch(seed, all_params.threads, device)
+    seed = all_params.seed
+    device = set_up_torch(seed, all_params.threads, all_params.device)
     with timed(f"bringing {name}"):
         if entry["source"] == "builtin":
             metrics = build(entry, all_params.base, device, seed, BASE)

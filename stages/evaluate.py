@@ -1,9 +1,9 @@
 """Models + test -> numbers, predictions, curves as tables. The only stage that reads the test split.
 
-In: data/prepared, data/tokenized, models/base and models/finetuned. 'Before' is the strongest score of the base model
-without fine-tuning, chosen on validation: its label words, plainly or calibrated, or the head that training started
-from. Out: metrics/evaluate.json; data/predictions/test.{parquet,csv}, every test row with both models'
-probabilities; plots/test/*.
+In: data/prepared, data/tokenized, models/base and models/finetuned. 'Before' is the best score, on validation, of the
+base model without fine-tuning: a linear probe of its features, its label words, plainly or calibrated, or a head of its
+own; a randomly initialised head is only listed among the baselines. Out: metrics/evaluate.json;
+data/predictions/test.{parquet,csv}, every test row with both models' probabilities; plots/test/*.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def main() -> None:
     """Measure the base and the fine-tuned model, and the baselines, on the test split."""
     all_params = load_params()
     params = all_params.evaluate
-    seed, device = all_params.seed, all_params.device
-    set_up_torch(seed, all_params.threads, device)
+    seed = all_params.seed
+    device = set_up_torch(seed, all_params.threads, all_params.device)
     scored = partial(score, batch_size=params.batch_size, device=device)
     splits = {split: pd.read_parquet(PREPARED / f"{split}.parquet") for split in SPLITS}
     texts = {split: rows["text"].tolist() for split, rows in splits.items()}
@@ -103,30 +103,36 @@ def main() -> None:
         by_words = untuned.zero_shot(BASE, manifest, judged, scored, seed)
         base = loading.load_classifier(BASE, load_tokenizer(BASE), seed)
         head = "untrained_head" if loading.new_head(base, held_tensors(BASE)) else "own_head"
-        candidates = {**({head: untuned.by_head(base, ids, scored)} if manifest.has_head else {}), **by_words}
+        by_head = {head: untuned.by_head(base, ids, scored)} if manifest.has_head else {}
     with timed(f"probing the features of {BASE}"):
-        probed = untuned.probe(base, ids, labels, scored)
+        by_base = {"linear_probe": untuned.probe(base, ids, labels, scored), **by_words, **by_head}
     with timed("fitting the baselines"):
-        others = untuned.bag_of_words(texts, labels)
-    floor = {**others, "linear_probe": probed, **{name: scores["test"] for name, scores in by_words.items()}}
-    name_before = untuned.strongest(candidates, labels["validation"])
-    before, threshold, bins = candidates[name_before]["test"], manifest.threshold, params.calibration_bins
+        baselines = {**untuned.bag_of_words(texts, labels), **by_base}
+    by_base.pop("untrained_head", None)
+    name_before, name_best = (untuned.strongest(scores, labels["validation"]) for scores in (by_base, baselines))
+    before, threshold, bins = by_base[name_before]["test"], manifest.threshold, params.calibration_bins
+    comparisons = {
+        name: metrics.gain(truth, baselines[name]["test"], after, threshold) for name in (name_before, name_best)
+    }
+    tags = test["tags"].tolist()
     measures: dict[str, Any] = {
         "before": name_before,
+        "best_baseline": name_best,
         "test": metrics.measure(truth, after, bins, threshold),
         "base": metrics.measure(truth, before, bins),
         "baselines": {
-            name: pick(metrics.measure(truth, values, bins), "accuracy", "f1", "roc_auc")
-            for name, values in floor.items()
+            name: pick(metrics.measure(truth, scores["test"], bins), "accuracy", "f1", "roc_auc")
+            for name, scores in baselines.items()
         },
-        "gain": metrics.gain(truth, before, after, params.bootstrap_samples, seed, threshold),
+        "gain": comparisons[name_before],
+        "gain_over_baseline": comparisons[name_best],
         "validation": {
             **pick(metrics.measure(labels["validation"], validation, bins, threshold), "accuracy", "log_loss"),
             "temperature": manifest.temperature,
             "threshold": threshold,
         },
-        "slices": metrics.slices(test["tags"].tolist(), decide(after, threshold) == (truth == 1)),
-        "data": {"truncated_share": {"test": float(np.mean(encoded.truncated))}},
+        "slices": metrics.slices(tags, decide(after, threshold) == (truth == 1)),
+        "data": {"truncated_share": {"test": float(np.mean(encoded.truncated))}, **metrics.noise_ceiling(tags)},
     }
     write_json(EVALUATE_METRICS, measures)
     table = prediction_table(test, after, before, threshold)
@@ -137,6 +143,8 @@ def main() -> None:
     moved = pd.DataFrame(layer_deltas(BASE, FINETUNED), columns=["layer", "relative_change"])
     write_csv(TEST_CURVES / "layer_change.csv", moved)
     say(f"test accuracy {measures['test']['accuracy']:.4f}, before {measures['base']['accuracy']:.4f} ({name_before})")
+    for ceiling in metrics.noise_ceiling(tags).values():
+        say(f"ceiling from label noise: {ceiling:.3f}")
 
 
 if __name__ == "__main__":

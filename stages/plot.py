@@ -13,7 +13,7 @@ from pyarrow import Table, compute, parquet
 from sentiment.pipeline.artifacts import read_csv, read_json, write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import exit_on_input_error
-from sentiment.pipeline.labels import SPLITS
+from sentiment.pipeline.labels import NOISE, SPLITS
 from sentiment.pipeline.params import flatten, load_params
 from sentiment.pipeline.paths import (
     EVALUATE_METRICS,
@@ -27,17 +27,19 @@ from sentiment.pipeline.paths import (
     TRAINING_CURVES,
 )
 from sentiment.report.figures import draw_all
-from sentiment.report.pages import SCORERS, TEMPLATES, comparison_rows, data_url, print_comparison, render
+from sentiment.report.pages import SLICES, TEMPLATES, comparison_rows, data_url, print_comparison, render
+from sentiment.report.verdict import SCORERS, verdict
 
 MODELS = ("base", "finetuned")
 
 
-def gather_metrics() -> dict[str, Any]:
-    """Join the stages' numbers into what metrics.json holds."""
-    measures: dict[str, Any] = {key: value for key, value in read_json(EVALUATE_METRICS).items() if key != "before"}
+def gather_metrics(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Join the stages' numbers, and whether data and model are built in, into what metrics.json holds."""
+    measures: dict[str, Any] = read_json(EVALUATE_METRICS)
+    measures["builtin"] = {part: entry["source"] == "builtin" for part, entry in entries.items()}
     truncated = {split: counts["truncated_share"] for split, counts in read_json(TOKENIZE_METRICS).items()}
     truncated.update(measures["data"]["truncated_share"])
-    measures["data"] = {**read_json(PREPARE_METRICS), "truncated_share": truncated}
+    measures["data"] = {**read_json(PREPARE_METRICS), **measures["data"], "truncated_share": truncated}
     train = read_json(TRAIN_METRICS)
     measures["train"] = {key: value for key, value in train.items() if key != "validation"}
     return measures
@@ -60,8 +62,9 @@ def gather_tables(measures: dict[str, Any]) -> dict[str, Any]:
 
 
 def worst_rows(predictions: Table, count: int) -> list[dict[str, Any]]:
-    """Choose the wrong predictions that were stated with the most confidence."""
-    wrong: list[dict[str, Any]] = predictions.filter(compute.invert(predictions["correct"])).to_pylist()
+    """Choose the wrong predictions that were stated with the most confidence; label noise is no mistake."""
+    wrong = predictions.filter(compute.invert(predictions["correct"])).to_pylist()
+    wrong = [row for row in wrong if NOISE not in row["tags"].split()]
     return sorted(wrong, key=lambda row: -abs(row["probability_positive"] - 0.5))[:count]
 
 
@@ -75,25 +78,26 @@ def main() -> None:
     """Draw the figures and write the report, the model card and metrics.json."""
     all_params = load_params()
     params = all_params.plot
-    measures = gather_metrics()
+    names = {"data": all_params.data.name, "model": all_params.model.name}
+    entries = {part: catalog_entry(kind, names[part]) for part, kind in (("data", "datasets"), ("model", "models"))}
+    measures = gather_metrics(entries)
     write_json(METRICS, measures)
     pictures = draw_all(gather_tables(measures), REPORTS / "figures", params.dpi)
-    names = {"data": all_params.data.name, "model": all_params.model.name}
     comparison = comparison_rows(measures["base"], measures["test"])
     predictions = parquet.ParquetFile(PREDICTIONS / "test.parquet").read()  # parquet.read_table would import pandas
     content = {
         **names,
         "m": measures,
         "comparison": comparison,
-        "before": SCORERS[read_json(EVALUATE_METRICS)["before"]],
         "scorers": SCORERS,
+        "verdict": verdict(measures),
+        "slices": {tag: SLICES[tag] for tag in measures["slices"] if tag in SLICES},
         "params": all_params.model_dump(),
         "choices": flatten(all_params.model_dump(exclude={"plot"})),
         "splits": [(split, measures["data"]["rows"][split]) for split in SPLITS],
         "worst": worst_rows(predictions, params.worst_rows),
         "pictures": {name: data_url(file) for name, file in pictures.items()},
-        "model_source": source_of(catalog_entry("models", names["model"]), names["model"]),
-        "data_source": source_of(catalog_entry("datasets", names["data"]), names["data"]),
+        **{f"{part}_source": source_of(entry, names[part]) for part, entry in entries.items()},
     }
     report = REPORTS / "report.html"
     report.write_text(render(TEMPLATES / "report.html", **content), encoding="utf-8", newline="\n")

@@ -6,7 +6,8 @@ files below data/raw. Out: data/prepared/{train,validation,test}.parquet with th
 
 The source's own splits are honoured. What is missing of test and validation is carved off train, stratified by label;
 validation never comes from test. Duplicates (case, punctuation and white space do not count) are dropped within a
-split, and rows of train and validation that also stand in test, or of train in validation, are dropped too.
+split, and rows of train and validation that also stand in test, or of train in validation, are dropped too. What is
+nearly the same is counted, and dropped where that is chosen.
 
 The texts wait in a scratch file; in memory are three numbers of each row, which decide about it.
 """
@@ -24,37 +25,46 @@ from sentiment.hub import fetch
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
-from sentiment.pipeline.params import Params, load_params
+from sentiment.pipeline.params import Params, TextParams, load_params
 from sentiment.pipeline.paths import CATALOG, PREPARE_METRICS, PREPARED
 from sentiment.pipeline.progress import say, timed
 from sentiment.pipeline.scratch import scratch
-from sentiment.reviews.cleaning import label_numbers, label_problem, label_word, without_breaks
+from sentiment.reviews.cleaning import label_numbers, label_problem, label_word
 from sentiment.reviews.cues import cue_tags
 from sentiment.reviews.files import Chunk, Problems, numbered
+from sentiment.reviews.near_duplicates import find_near_duplicates
+from sentiment.reviews.normalization import normalize
 from sentiment.reviews.sources import READ_ROWS, Chunks, read_local, read_snapshot
-from sentiment.reviews.splitting import Splits, check_rows_per_label, complete_splits, drop_repetitions
+from sentiment.reviews.splitting import (
+    Splits,
+    check_rows_per_label,
+    complete_splits,
+    drop_near_duplicates,
+    drop_repetitions,
+)
 from sentiment.reviews.spool import ReviewColumns, spool, write_split
 
 
-def generate_reviews(entry: dict[str, Any], seed: int) -> dict[str, Iterator[ReviewColumns]]:
+def generate_reviews(entry: dict[str, Any], text: TextParams, seed: int) -> dict[str, Iterator[ReviewColumns]]:
     """Generate the built-in reviews, split as the catalog entry says.
 
     Args:
         entry: the catalog entry, with `mix` and `rows` per split.
+        text: how texts are normalized.
         seed: the seed of params.yaml.
 
     Returns:
         Rows of each split, to be taken in this order: all come from one stream.
     """
     reviews = grammar.generate(f"labelled-{seed}", grammar.Mix(**entry["mix"]))
-    return {split: generated_rows(islice(reviews, count)) for split, count in entry["rows"].items()}
+    return {split: generated_rows(islice(reviews, count), text) for split, count in entry["rows"].items()}
 
 
-def generated_rows(reviews: Iterable[grammar.Review]) -> Iterator[ReviewColumns]:
+def generated_rows(reviews: Iterable[grammar.Review], text: TextParams) -> Iterator[ReviewColumns]:
     """Turn generated reviews into columns, some thousands at a time."""
     for numbers, batch in numbered(reviews, READ_ROWS):
         yield {
-            "text": [review.text for review in batch],
+            "text": [normalize(review.text, text) for review in batch],
             "label": [review.label for review in batch],
             "tags": [" ".join(review.tags) for review in batch],
             "source": ["builtin"] * len(batch),
@@ -70,19 +80,19 @@ def read_dataset(entry: dict[str, Any], where: str) -> dict[str, Chunks]:
     return read_snapshot(folder, entry, where)
 
 
-def judge_rows(chunk: Chunk, numbers: dict[str, int], strip_html_breaks: bool) -> Chunk:
-    """Judge the labels of rows as read, then their texts, in which breaks may become spaces before."""
-    texts = [without_breaks(text) for text in chunk.texts] if strip_html_breaks else chunk.texts
+def judge_rows(chunk: Chunk, numbers: dict[str, int], params: TextParams) -> Chunk:
+    """Judge the labels of rows as read, then their texts, and normalize these."""
+    texts = [normalize(text, params) if isinstance(text, str) else text for text in chunk.texts]
     found = zip(chunk.labels, chunk.problems, strict=True)
     problems = [problem or label_problem(label, numbers) for label, problem in found]
     return replace(chunk, texts=texts, problems=problems).judged()
 
 
-def usable_rows(chunks: Chunks, strip_html_breaks: bool, problems: Problems) -> Iterator[ReviewColumns]:
+def usable_rows(chunks: Chunks, text: TextParams, problems: Problems) -> Iterator[ReviewColumns]:
     """Keep the rows that have a label known to `problems` and a text, with tags; `problems` counts the others."""
     numbers = label_numbers(problems.labels)
     for chunk in chunks:
-        judged = judge_rows(chunk, numbers, strip_html_breaks)
+        judged = judge_rows(chunk, numbers, text)
         problems.add(judged)
         good = judged.usable()
         yield {
@@ -94,8 +104,10 @@ def usable_rows(chunks: Chunks, strip_html_breaks: bool, problems: Problems) -> 
         }
 
 
-def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, int]:
-    """Write the usable rows of a dataset to the scratch file.
+def spool_dataset(
+    entry: dict[str, Any], where: str, all_params: Params, file: Path, keys: Path | None
+) -> tuple[Splits, int]:
+    """Write the usable rows of a dataset to the scratch file, and what finds near duplicates to that of keys, if any.
 
     Returns:
         The source's splits, and how many rows were left out.
@@ -104,11 +116,11 @@ def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: P
         InputError: there are unusable rows and they are not to be dropped.
     """
     if entry["source"] == "builtin":
-        return spool(generate_reviews(entry, all_params.seed), file), 0
+        return spool(generate_reviews(entry, all_params.text, all_params.seed), file, keys), 0
     params, problems = all_params.prepare, Problems(entry["labels"])
     chunks = read_dataset(entry, where)
-    rows = {split: usable_rows(part, params.strip_html_breaks, problems) for split, part in chunks.items()}
-    splits = spool(rows, file)
+    rows = {split: usable_rows(part, all_params.text, problems) for split, part in chunks.items()}
+    splits = spool(rows, file, keys)
     if problems.total and params.on_bad_rows == "error":
         raise InputError(
             f"{problems.total} row(s) cannot be used (rows count from 1, a header not counted):\n"
@@ -116,6 +128,23 @@ def spool_dataset(entry: dict[str, Any], where: str, all_params: Params, file: P
             "correct the rows, or leave them out with params.yaml: prepare.on_bad_rows: drop"
         )
     return splits, problems.total
+
+
+def treat_near_duplicates(splits: Splits, file: Path, keys: Path, drop: bool) -> tuple[Splits, dict[str, int]]:
+    """Count the rows that are nearly the same as another one, and drop those that a split must not see.
+
+    Returns:
+        The rows left; and for two splits, as `train_test`, how many rows of the first nearly repeat one of the second.
+    """
+    repeats = find_near_duplicates(splits, file, keys)
+    counts = {f"{split}_{other}": int(found.sum()) for (split, other), found in repeats.items()}
+    if any(counts.values()):
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        leaving = (
+            "those also in an unseen split are left out" if drop else "prepare.near_duplicates: drop leaves them out"
+        )
+        say(f"  nearly the same: {listed}; {leaving}")
+    return drop_near_duplicates(splits, repeats) if drop else splits, counts
 
 
 def make_splits(entry: dict[str, Any], where: str, all_params: Params, file: Path) -> tuple[Splits, dict[str, Any]]:
@@ -130,13 +159,18 @@ def make_splits(entry: dict[str, Any], where: str, all_params: Params, file: Pat
     Returns:
         The splits, as numbers of the rows that stand in the scratch file, and the counts for metrics/prepare.json.
     """
-    splits, left_out = spool_dataset(entry, where, all_params, file)
-    splits, counts = drop_repetitions(splits)
-    splits = complete_splits(splits, all_params.prepare, all_params.seed)
+    params = all_params.prepare
+    keys = None if params.near_duplicates == "off" else file.with_suffix(".keys")
+    splits, left_out = spool_dataset(entry, where, all_params, file, keys)
+    splits, dropped = drop_repetitions(splits)
+    splits = complete_splits(splits, params, all_params.seed)
+    near: dict[str, Any] = {}
+    if keys:
+        splits, near["near_duplicates"] = treat_near_duplicates(splits, file, keys, params.near_duplicates == "drop")
     check_rows_per_label(splits, where)
     rows = {split: len(table) for split, table in splits.items()}
     positive = {split: float(table["label"].mean()) for split, table in splits.items()}
-    return splits, {**counts, "bad_rows_dropped": left_out, "rows": rows, "positive_rate": positive}
+    return splits, {**dropped, **near, "bad_rows_dropped": left_out, "rows": rows, "positive_rate": positive}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ Out: data/tokenized/{train,validation}: Arrow data sets with the columns id, inp
 from __future__ import annotations
 
 if __package__ != "stages":  # by path, this file would shadow the standard library's: stop before any import
-    raise ImportError("run stages as modules, from the repository root: python -m stages.tokenize")
+    raise SystemExit("error: run stages as modules, from the repository's root, such as python -m stages.tokenize")
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -101,7 +101,7 @@ def main() -> None:
     datasets.disable_progress_bars()
     check_max_length(params.max_length, max_positions(load_config(BASE)), BASE)
     tokenizer = load_tokenizer(BASE)
-    manifest = Manifest.from_params(all_params.model.formulation, params)
+    manifest = Manifest.from_params(all_params.model.formulation, all_params.text, params)
     if not manifest.has_head:
         label_word_ids(tokenizer, params.label_words, params.prompt)  # refused here, before anything is trained
     metrics = {}

@@ -6,7 +6,8 @@ plots/training/{train,validation}.csv.
 
 AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101) under the Hugging Face Trainer. Batches are sampled
 by the seed; padded ones, as families need them that cannot be packed, hold reviews of near-equal length. The
-validation split alone decides which checkpoint is kept and when to stop; the test split is not read.
+validation split alone decides which checkpoint is kept and when to stop, the model before the first step among them;
+the test split is not read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sentiment.checkpoints.blocks import held_tensors
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.pipeline.artifacts import write_csv, write_json
+from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.params import TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
@@ -87,13 +89,15 @@ def main() -> None:
     """Fine-tune the base model on the train split."""
     all_params = load_params()
     params = all_params.train
-    seed, device = all_params.seed, all_params.device
-    set_up_torch(seed, all_params.threads, device)
+    seed = all_params.seed
+    device = set_up_torch(seed, all_params.threads, all_params.device)
     check_precision(params.precision, device)
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))
     tokenizer = load_tokenizer(BASE)
-    manifest = Manifest.from_params(all_params.model.formulation, all_params.tokenize)
+    manifest = Manifest.from_params(all_params.model.formulation, all_params.text, all_params.tokenize)
+    generated = catalog_entry("datasets", all_params.data.name)["source"] == "builtin"
+    manifest = manifest.model_copy(update={"generated_texts": generated})
     model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
     new_head = manifest.has_head and report_head(model, seed)
     choose_what_learns(model, params)
@@ -106,12 +110,16 @@ def main() -> None:
             with timed(f"fine-tuning {learning} of {parameters} parameters on {len(train)} reviews"):
                 trainer.train()
             check_best(trainer)
+        if trainer.state.best_global_step == 0:
+            model, formulation = heads.load(BASE, tokenizer, manifest, seed, params.dropout)
+            choose_what_learns(model, params)
         write_model(model, tokenizer, params.lora, params.save_precision, manifest, FINETUNED)
     train_curve, validation_curve = curves(trainer.state.log_history)
     write_csv(TRAINING_CURVES / "train.csv", train_curve)
     write_csv(TRAINING_CURVES / "validation.csv", validation_curve)
-    metrics = summarise(trainer, validation_curve)
-    say(f"kept step {metrics['best_step']}, validation accuracy {metrics['validation']['accuracy']:.4f}")
+    metrics = {**summarise(trainer, validation_curve), "device": device}
+    untouched = "" if metrics["best_step"] else " (the model before training: no step was better on validation)"
+    say(f"kept step {metrics['best_step']}{untouched}, validation accuracy {metrics['validation']['accuracy']:.4f}")
     if params.save_precision == "bf16":
         saved = heads.load(FINETUNED, tokenizer, manifest, seed)
         metrics["rounding"] = cost_of_rounding((model, formulation), saved, validation, params, device)

@@ -19,6 +19,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from sentiment.checkpoints.manifest import Manifest
+from sentiment.reviews.normalization import AS_IT_STANDS
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -38,15 +39,15 @@ TEXTS = [
 
 def manifest(**stated: Any) -> Manifest:
     """A manifest of a model with a head, unchecked, with what is stated in place of the usual."""
-    reading = {"max_length": 60, "truncation_side": "right", "lowercase": False, "prompt": "{review} It was"}
+    reading = {"max_length": 60, "truncation_side": "right", "text": AS_IT_STANDS, "prompt": "{review} It was"}
     words = {"negative": ["bad"], "positive": ["good"]}
     rest = {"formulation": "head", "temperature": 1.0, "threshold": 0.5, "sha256": {}}
     return Manifest.model_construct(**{**reading, "label_words": words, **rest, **stated})
 
 
-def reading(max_length: int, side: str = "right", lowercase: bool = False) -> Manifest:
+def reading(max_length: int, side: str = "right") -> Manifest:
     """A manifest that says how texts are read."""
-    return manifest(max_length=max_length, truncation_side=side, lowercase=lowercase)
+    return manifest(max_length=max_length, truncation_side=side)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -230,10 +231,18 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
     def shrink(family: str = "gpt2", **params: Any) -> None:
         change("catalog.yaml", **{"datasets.builtin.rows": {"train": 80, "validation": 24, "test": 30}})
         change("catalog.yaml", **{"models.local.path": str(tiny_models(family))})
-        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48, "evaluate.bootstrap_samples": 100}
+        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48}
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a trained step even where the model before training is better, as it can be of tiny random models."""
+    from sentiment.training.trainer import StartCounts
+
+    monkeypatch.setattr(StartCounts, "on_evaluate", lambda *_, **__: None)
 
 
 def parsed_by(module: Any, *words: str) -> argparse.Namespace:

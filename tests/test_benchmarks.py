@@ -130,8 +130,9 @@ def test_preparing_measures_every_part(tmp_path: Path) -> None:
 
 def test_starting_sets_a_stage_beside_dvc(tmp_path: Path) -> None:
     result, printed = run_small("starting", tmp_path)
-    stage, dvc = result["rows"]
+    stage, dvc, torch = result["rows"]
     assert (stage["command"], dvc["command"], dvc["times_dvc"]) == ("stage prepare", "dvc status", 1)
+    assert (torch["command"], torch["times_torch"]) == ("import torch, transformers", 1)
     assert stage["times_dvc"] == pytest.approx(stage["seconds"] / dvc["seconds"], rel=1e-4)
     assert stage["cpu_seconds"] > 0.1  # the child's, who imports pandas, not this process's
     assert "stage prepare" in printed

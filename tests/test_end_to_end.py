@@ -21,7 +21,6 @@ SMALL_PARAMS = {
     "base": {"pretraining_rows": 200, "pretraining_block_size": 32},
     "tokenize": {"max_length": 64},
     "train": {"epochs": 1, "learning_rate": 0.003},
-    "evaluate": {"bootstrap_samples": 100},
 }
 
 

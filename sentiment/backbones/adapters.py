@@ -24,7 +24,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # the name
 NAME = "default"  # peft's, of the only adapter there is
 
 
-def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int) -> list[str]:
+def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int | str) -> list[str]:
     """Name the layers that get an adapter.
 
     Args:
@@ -38,7 +38,9 @@ def targets(model: PreTrainedModel, modules: str | list[str], frozen_blocks: int
     Raises:
         InputError: a name fits no layer, or nothing is left.
     """
-    linear = [name for name in linear_layers(model) if block_number(name) >= frozen_blocks]
+    if frozen_blocks == "all":
+        raise InputError("params.yaml: train.frozen_blocks: all leaves no block for the adapters of train.lora")
+    linear = [name for name in linear_layers(model) if block_number(name) >= int(frozen_blocks)]
     if modules == "all":
         chosen = linear
     elif modules == "attention":
@@ -71,9 +73,7 @@ def inject(model: PreTrainedModel, params: LoraParams, frozen_blocks: int | str)
     from peft import LoraConfig, inject_adapter_in_model
     from transformers.pytorch_utils import Conv1D
 
-    if frozen_blocks == "all":
-        raise InputError("params.yaml: train.frozen_blocks: all leaves no block for the adapters of train.lora")
-    names = targets(model, params.modules, int(frozen_blocks))
+    names = targets(model, params.modules, frozen_blocks)
     config = LoraConfig(
         r=params.rank,
         lora_alpha=params.alpha,  # type: ignore[arg-type]  # only ever divided by the rank

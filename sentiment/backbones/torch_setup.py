@@ -1,18 +1,20 @@
-"""Bring torch into the state that makes results repeatable: thread count, seeds, deterministic kernels."""
+"""Choose the device, and bring torch into the state that makes results repeatable: threads, seeds, kernels."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import platform
+import random
 import shutil
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import set_seed
 from transformers.utils import logging
 
 from sentiment.pipeline.errors import InputError, allowed
+from sentiment.pipeline.progress import say
 
 # What mallopt sets, by the numbers that glibc's malloc.h gives the names: no block is mapped on its own, however large;
 # nothing is given back; the heap grows by 64 MiB at least. https://man7.org/linux/man-pages/man3/mallopt.3.html
@@ -20,7 +22,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _KEEPING = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 64 * 2**20}
 
 
-def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml: device") -> None:
+def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml: device") -> str:
     """Seed everything and fix what changes the bits of a result.
 
     fp32 means fp32 on a GPU too: torch leaves TF32, which rounds the factors of a product to 10 bits, off unless
@@ -29,13 +31,16 @@ def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml
     Args:
         seed: the seed of params.yaml.
         threads: CPU threads; the order of floating-point sums depends on it.
-        device: cpu, cuda or mps.
+        device: cpu, cuda, mps or auto.
         where: the key or option that the device comes from, for the message.
+
+    Returns:
+        The device: cpu, cuda or mps.
 
     Raises:
         InputError: this machine has no such device.
     """
-    check_device(device, where)
+    device = find_device(device, where)
     if device == "cpu":
         keep_freed_pages()
     quiet: Any = logging  # untyped; a new head is expected here, and reported at length otherwise
@@ -45,23 +50,32 @@ def set_up_torch(seed: int, threads: int, device: str, where: str = "params.yaml
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    set_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - what others still draw from
+    torch.manual_seed(seed)  # every device's generator
+    return device
 
 
-def check_device(device: str, where: str) -> None:
-    """Raise if torch does not see a device on this machine.
+def find_device(device: str, where: str) -> str:
+    """Return the device that a choice stands for on this machine.
 
     Args:
-        device: cpu, cuda or mps.
+        device: cpu, cuda or mps; or auto, the first of cuda, mps and cpu that torch sees here, which is printed.
         where: the key or option that it comes from, for the message.
 
     Raises:
-        InputError: names the devices it sees.
+        InputError: names the devices that torch sees.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device):
-        here = allowed(device, [name for name, present in available.items() if present])
-        raise InputError(f"{where}: found {device}, but torch {torch.__version__} sees none here; {here}")
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [name for name, present in available.items() if present]
+    if device == "auto":
+        say(f"device: {here[0]}")
+        return here[0]
+    if device not in here:
+        raise InputError(
+            f"{where}: found {device}, but torch {torch.__version__} sees none here; {allowed(device, ['auto', *here])}"
+        )
+    return device
 
 
 def check_precision(precision: str, device: str) -> None:

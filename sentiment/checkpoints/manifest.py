@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from sentiment.pipeline.artifacts import read_json_object, write_json
 from sentiment.pipeline.errors import InputError, plain_name
 from sentiment.pipeline.labels import MANIFEST, THRESHOLD
-from sentiment.pipeline.params import PositiveFloat, Reading, Share, TokenizeParams, problems_of
+from sentiment.pipeline.params import PositiveFloat, Reading, Share, TextParams, TokenizeParams, problems_of
+from sentiment.reviews.normalization import AS_IT_STANDS
 
 
 class Manifest(Reading):
@@ -22,25 +23,41 @@ class Manifest(Reading):
 
     model_config = ConfigDict(extra="allow")
 
+    text: TextParams = Field(description="how every text is normalized before it is read")
     formulation: Literal["head", "label_words"] = Field(description="what answers")
     temperature: PositiveFloat = Field(description="the logits are divided by it before they become probabilities")
     threshold: Share = Field(description="a text is positive where the probability of positive is greater")
     abstain_below: Share | None = Field(
         None, description="a label whose own probability is less is left empty; null leaves none empty"
     )
+    generated_texts: bool = Field(False, description="whether it was trained on generated texts only")
     sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
         description="the sha256 of every other file of the folder"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_as_before(cls, content: Any) -> Any:
+        """Let a manifest from before texts were normalized mean what it did: as they stand, perhaps in lower case."""
+        if not isinstance(content, dict) or "text" in content or "lowercase" not in content:
+            return content
+        rest = {key: value for key, value in content.items() if key != "lowercase"}
+        return {**rest, "text": {**AS_IT_STANDS.model_dump(), "lowercase": content["lowercase"]}}
 
     @property
     def has_head(self) -> bool:
         """Whether a classification head answers; otherwise the language model does, by its label words."""
         return self.formulation == "head"
 
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before they trust an answer, in one sentence; None where nothing is known."""
+        return "trained on generated texts only: expect errors on other texts" if self.generated_texts else None
+
     @classmethod
-    def from_params(cls, formulation: str, params: TokenizeParams) -> Self:
+    def from_params(cls, formulation: str, text: TextParams, params: TokenizeParams) -> Self:
         """Return the manifest of a model that is about to be trained, whose files are not yet known."""
-        reading = params.model_dump(include=set(Reading.model_fields))
+        reading = {**params.model_dump(include=set(Reading.model_fields)), "text": text.model_dump()}
         return cls.model_validate(
             {**reading, "formulation": formulation, "temperature": 1.0, "threshold": THRESHOLD, "sha256": {}}
         )

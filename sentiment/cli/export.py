@@ -13,9 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
 from sentiment.export.folder import INT8, REPORT, check_output, check_parity, compare_export, print_parity, write_export
-from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.errors import InputError, require
 from sentiment.pipeline.labels import LABELS
 from sentiment.pipeline.paths import PREPARED
 from sentiment.pipeline.progress import say, timed

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sentiment.checkpoints.manifest import Manifest
-from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import FINETUNED
+from sentiment.pipeline.progress import say
 
 if TYPE_CHECKING:
+    from sentiment.checkpoints.manifest import Manifest
     from sentiment.inference.predictor import Predictor
 
 Options = argparse.Namespace  # the words of the command line; each command's `add_parser` says what they mean
@@ -37,7 +37,8 @@ def add_model_options(parser: argparse.ArgumentParser, scoring: bool = True) -> 
     add("--remote", metavar="NAME", help="... and its files from this DVC remote")
     add("--threads", type=count, help="CPU threads (default: torch's choice)")
     if scoring:
-        add("--device", default="cpu", choices=("cpu", "cuda", "mps"), help="where the model runs (default: cpu)")
+        devices = ("cpu", "cuda", "mps", "auto")
+        add("--device", default="cpu", choices=devices, help="where the model runs; auto: a GPU if any (default: cpu)")
         add("--batch-size", type=count, help="texts scored at once; no answer depends on it")
     else:
         parser.set_defaults(device="cpu", batch_size=None)
@@ -51,36 +52,36 @@ def count(word: str) -> int:
     return number
 
 
-def require(packages: Iterable[str], requirements: str) -> None:
-    """Raise if packages that only one command needs are not installed.
-
-    Raises:
-        InputError: says how to install them.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"not installed: {', '.join(missing)}; run `pip install -r {requirements}`")
+def say_caution(manifest: Manifest) -> None:
+    """Say what a person should know before they trust the answers, if anything."""
+    if manifest.caution:
+        say(f"model {manifest.caution}")
 
 
 def load_predictor(options: Options) -> Predictor:
-    """Set up torch as the stages do, and load the chosen model.
+    """Find the chosen model, set up torch as the stages do, and load it.
 
     Raises:
         InputError: there is no such model or device.
     """
-    if not (options.rev or options.repo or options.remote):
-        Manifest.read(Path(options.model))  # a missing model is reported before the seconds that torch takes to load
-    import torch
+    from sentiment.registry.fetching import find_model
 
-    from sentiment.backbones.torch_setup import set_up_torch
-    from sentiment.inference.predictor import DEFAULT_BATCH_SIZE, Predictor
+    # before the seconds that torch takes to load
+    folder, revision = find_model(options.model, options.rev, options.repo, options.remote)
+    with collecting_no_garbage():
+        import torch
 
-    set_up_torch(0, options.threads or torch.get_num_threads(), options.device, "--device")
-    return Predictor.load(
-        options.model,
-        rev=options.rev,
-        repo=options.repo,
-        remote=options.remote,
-        device=options.device,
-        batch_size=options.batch_size or DEFAULT_BATCH_SIZE,
-    )
+        from sentiment.backbones.torch_setup import set_up_torch
+        from sentiment.inference.predictor import DEFAULT_BATCH_SIZE, Predictor
+
+        device = set_up_torch(0, options.threads or torch.get_num_threads(), options.device, "--device")
+        return Predictor.open(folder, revision, device, options.batch_size or DEFAULT_BATCH_SIZE)
+
+
+@contextmanager
+def collecting_no_garbage() -> Iterator[None]:
+    """Do not search for garbage: of the million objects that torch and transformers make on import, none is."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()

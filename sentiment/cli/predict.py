@@ -6,7 +6,6 @@ is read once before the model is loaded, so that every row that cannot be used i
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import time
@@ -15,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, say_caution
 from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError, allowed
 from sentiment.pipeline.progress import say
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 STDIN, ARGUMENTS = "-", "the command line"
 SECONDS_BETWEEN_LINES = 10.0  # of progress
-SIGPIPE_STATUS = 141  # what a shell shows for a program whose reader has gone: 128 + 13
 COLUMNS: dict[str, type] = {"predicted": str, "probability_positive": float, "model_revision": str}
 _FILE_NAME = re.compile(r"\S*\.(csv|tsv|jsonl|parquet|json|txt|xlsx?|gz|zip)", re.IGNORECASE)
 
@@ -38,7 +36,7 @@ def add_parser(commands: Commands) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", metavar="TEXT", help="texts; or one file (.csv, .tsv, .jsonl, .parquet); or - for stdin")
     add("--column", default="text", help="the column that holds the texts (default: text)")
-    add("--format", default="text", choices=("text", "csv", "tsv", "jsonl"), help="what stdin is (default: text lines)")
+    add("--format", choices=("text", "csv", "tsv", "jsonl"), help="what stdin is (default: text, one a line)")
     add("--output", type=Path, metavar="FILE", help="where to; standard output otherwise")
     add("--json", action="store_true", help="write one JSON object a line")
     add("--prefix", default="", help="what the names of the new columns begin with")
@@ -51,8 +49,11 @@ def find_source(options: Options) -> Source:
     """Decide whether the words of the command line are texts, a file, or ask for standard input.
 
     Raises:
-        InputError: a file is not there or of no known format, or stands among other words.
+        InputError: a file is not there or of no known format, or stands among other words; or a format is stated for
+            what is not standard input, which is closed perhaps.
     """
+    if options.format and options.inputs != [STDIN]:
+        raise InputError("--format: is for standard input (-) alone; a file's ending says what it holds")
     files = [word for word in options.inputs if word == STDIN or _FILE_NAME.fullmatch(word) or _is_file(word)]
     if not files:
         return Source(ARGUMENTS, "text", lambda size: text_chunks(options.inputs, ARGUMENTS, size), again=True)
@@ -61,8 +62,11 @@ def find_source(options: Options) -> Source:
     wanted = [Column(options.column)]
     if files != [STDIN]:
         return file_source(Path(files[0]), wanted)
-    reader, stream, name = READERS[options.format], sys.stdin.buffer, "standard input"
-    return Source(name, options.format, lambda size: reader(stream, name, wanted, size), again=False)
+    if sys.stdin is None:
+        raise InputError("standard input is closed; give texts, a file, or a pipe into -")
+    form = options.format or "text"
+    reader, stream, name = READERS[form], sys.stdin.buffer, "standard input"
+    return Source(name, form, lambda size: reader(stream, name, wanted, size), again=False)
 
 
 def _is_file(word: str) -> bool:
@@ -157,13 +161,13 @@ def with_progress(chunks: Iterable[Chunk], total: int | None) -> Iterator[Chunk]
 
 @contextmanager
 def opened_writer(source: Source, options: Options) -> Iterator[Writer]:
-    """Open what the rows are written to: a table for texts given on a terminal, else standard output or a file."""
+    """Open what the rows are written to: a table for texts on the command line, else standard output or a file."""
     from sentiment.inference.writers import WRITERS, TableWriter, replacing
 
     form = find_format(source, options)
     with replacing(options.output) if options.output else nullcontext(sys.stdout.buffer) as stream:
-        few = source.form == "text" and source.again and not options.output and not options.json
-        kind = TableWriter if few and sys.stdout.isatty() else WRITERS[form]
+        shown = source.name == ARGUMENTS and not options.output and not options.json
+        kind = TableWriter if shown else WRITERS[form]
         writer = kind(stream, new_columns(options))
         yield writer
         writer.close()
@@ -189,7 +193,7 @@ def new_columns(options: Options) -> dict[str, type]:
     return {options.prefix + name: kind for name, kind in COLUMNS.items()}
 
 
-def predict_rows(options: Options) -> None:
+def run(options: Options) -> None:
     """Predict for every row.
 
     Raises:
@@ -201,17 +205,8 @@ def predict_rows(options: Options) -> None:
     problems = Problems()
     with opened_writer(source, options) as writer:
         predictor = load_predictor(options)
+        say_caution(predictor.manifest)
         for chunk in with_progress(usable_chunks(source, options, problems), total):
             writer.write(chunk, added_columns(predictor, chunk, new_columns(options)))
     if problems.total:
         say(f"rows left out:\n  {problems.describe()}")
-
-
-def run(options: Options) -> None:
-    """Predict, and end as programs in a pipe do where the reader has gone."""
-    try:
-        predict_rows(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
-        sys.exit(SIGPIPE_STATUS)

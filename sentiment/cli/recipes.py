@@ -6,11 +6,13 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from sentiment.cli.choices import commented
 from sentiment.cli.options import Commands, Options, add_command
 from sentiment.pipeline.catalog import read_yaml
 from sentiment.pipeline.errors import InputError, allowed
@@ -51,7 +53,7 @@ def resolve(name: str) -> dict[str, Any]:
 
 def changes(name: str) -> dict[str, Any]:
     """Return the choices of a recipe that params.yaml makes otherwise today."""
-    today = dict(flatten(read_yaml(PARAMS)))  # unchecked: a recipe repairs what is wrong there
+    today = dict(flatten(read_yaml(PARAMS)))
     return {key: value for key, value in resolve(name).items() if key not in today or today[key] != value}
 
 
@@ -66,11 +68,6 @@ def _override_word(value: Any) -> str:
     return str(value) if plain else json.dumps(value)
 
 
-def use(name: str, path: Path = PARAMS) -> None:
-    """Write a recipe into params.yaml."""
-    write_choices(resolve(name), path)
-
-
 def write_choices(choices: Mapping[str, Any], path: Path) -> None:
     """Write choices, by their dotted keys, into a params file; comments, order and the form that DVC writes stay."""
     yaml = YAML()
@@ -83,6 +80,16 @@ def write_choices(choices: Mapping[str, Any], path: Path) -> None:
         if last not in section or section[last] != value:
             section[last] = value
     yaml.dump(content, path)
+
+
+def write_anew(choices: Mapping[str, Any]) -> None:
+    """Write params.yaml from choices alone; of what it held, the comment at its beginning stays."""
+    old = PARAMS.read_text(encoding="utf-8", errors="replace").splitlines() if PARAMS.is_file() else []
+    head = list(takewhile(lambda line: not line or line.startswith("#"), old))
+    PARAMS.write_text("{}\n", encoding="utf-8", newline="\n")
+    write_choices(choices, PARAMS)
+    text = "\n".join([*head, PARAMS.read_text(encoding="utf-8")])
+    PARAMS.write_text(commented(text), encoding="utf-8", newline="\n")
 
 
 def add_parser(commands: Commands) -> None:
@@ -111,10 +118,17 @@ def run_show(options: Options) -> None:
 
 
 def run_use(options: Options) -> None:
-    """Write a recipe into params.yaml, and say what changed."""
+    """Write a recipe into params.yaml, and say what changed; a file that cannot be used is written anew."""
+    choices = resolve(options.name)
+    try:
+        load_params()
+    except InputError as error:
+        write_anew(choices)
+        load_params()  # what is wrong in catalog.yaml stays so
+        say(f"{PARAMS}: written anew as {options.name}, since it could not be used: {error}")
+        return
     changed = changes(options.name)
-    use(options.name)
-    load_params()  # what a recipe does not name, such as a misspelt key, may still be wrong
+    write_choices(choices, PARAMS)
     say(f"{PARAMS}: {', '.join(changed) or 'nothing'} changed; `dvc repro` runs it")
 
 

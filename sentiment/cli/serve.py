@@ -12,8 +12,8 @@ import errno
 import socket
 from contextlib import suppress
 
-from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, require
-from sentiment.pipeline.errors import InputError
+from sentiment.cli.options import Commands, Options, add_command, add_model_options, count, load_predictor, say_caution
+from sentiment.pipeline.errors import InputError, require
 from sentiment.pipeline.progress import say
 
 PACKAGES, REQUIREMENTS = ("fastapi", "uvicorn"), "requirements-serve.txt"
@@ -75,6 +75,7 @@ def run(options: Options) -> None:
     # Ctrl+C, which uvicorn raises again when all is answered
     with suppress(KeyboardInterrupt), listen(options.host, options.port) as listener:
         predictor = load_predictor(options)
+        say_caution(predictor.manifest)
 
         from sentiment.serving.app import make_app
         from sentiment.serving.schema import Limits

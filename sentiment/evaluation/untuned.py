@@ -13,6 +13,7 @@ from sentiment.engine import heads
 from sentiment.engine.heads import Features, Head, LabelWords
 from sentiment.engine.probability import probabilities
 from sentiment.evaluation import baselines
+from sentiment.evaluation.baselines import JUDGED, BySplit
 from sentiment.evaluation.zero_shot import CONTENT_FREE, METHODS, zero_shot_logits
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS, decide
@@ -23,7 +24,6 @@ from sentiment.tokens.tokenizer import load_tokenizer
 ScoreFunction = Callable[
     [Any, Any, Ids], np.ndarray
 ]  # `score` with batch size and device: model, formulation, ids -> logits
-BySplit = dict[str, np.ndarray]  # split to probabilities of the positive label, [reviews]
 
 
 def zero_shot(
@@ -62,25 +62,26 @@ def zero_shot(
 
 def by_head(model: Any, ids: Mapping[str, Ids], scored: ScoreFunction) -> BySplit:
     """Score validation and test by the head that training started from."""
-    return {split: probabilities(scored(model, Head(), ids[split])) for split in ("validation", "test")}
+    return {split: probabilities(scored(model, Head(), ids[split])) for split in JUDGED}
 
 
-def probe(model: Any, ids: Mapping[str, Ids], labels: BySplit, scored: ScoreFunction) -> np.ndarray:
-    """Fit a linear probe on the base model's features of train, choose on validation, and score test."""
+def probe(model: Any, ids: Mapping[str, Ids], labels: Mapping[str, np.ndarray], scored: ScoreFunction) -> BySplit:
+    """Fit a linear probe on the base model's features of train, and choose on validation."""
     features = {split: scored(model, Features(), rows) for split, rows in ids.items()}
     return baselines.linear_probe(features, labels)
 
 
-def bag_of_words(texts: Mapping[str, list[str]], labels: BySplit) -> BySplit:
-    """Fit the baselines that need no model on train, choose on validation, and score test; by name."""
+def bag_of_words(texts: Mapping[str, list[str]], labels: Mapping[str, np.ndarray]) -> dict[str, BySplit]:
+    """Fit the baselines that need no model on train, and choose on validation; by name."""
     return {
-        "majority": baselines.majority(labels["train"], len(labels["test"])),
+        "majority": baselines.majority(labels),
         "tfidf_lr": baselines.tfidf_lr(texts, labels),
+        "tfidf_negation_lr": baselines.tfidf_negation_lr(texts, labels),
         "nbsvm": baselines.nbsvm(texts, labels),
     }
 
 
 def strongest(candidates: Mapping[str, BySplit], labels: np.ndarray) -> str:
-    """Choose the untuned score that is most often right on validation; the first of equals."""
+    """Choose the scores that are most often right on validation; the first of equals."""
     right = {name: (decide(scores["validation"]) == (labels == 1)).mean() for name, scores in candidates.items()}
     return max(right, key=lambda name: float(right[name]))

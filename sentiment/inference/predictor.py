@@ -15,7 +15,7 @@ import torch
 
 from sentiment.backbones.checks import check_numbers
 from sentiment.backbones.loading import stored_weights
-from sentiment.backbones.torch_setup import check_device
+from sentiment.backbones.torch_setup import find_device
 from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
@@ -102,18 +102,19 @@ class Predictor:
             rev: take it from this git revision, as `sentiment.registry.fetching.fetch_model` does.
             repo: of this repository.
             remote: from this DVC remote.
-            device: cpu, cuda or mps.
+            device: cpu, cuda, mps, or auto, the first of cuda, mps and cpu that is here.
             batch_size: texts scored at once.
 
         Raises:
             InputError: there is no such folder or device, a file of the folder has changed, or a weight is no number.
         """
-        check_device(device, "device")
-        revision = None
-        if rev or repo or remote:
-            fetched = fetching.fetch_model(str(folder), rev, repo, remote)
-            folder, revision = fetched.folder, fetched.commit
-        folder = Path(folder)
+        folder, revision = fetching.find_model(str(folder), rev, repo, remote)
+        return cls.open(folder, revision, device, batch_size)
+
+    @classmethod
+    def open(cls, folder: Path, revision: str | None, device: str, batch_size: int) -> Predictor:
+        """Load a model folder on this machine, as `load` does; `revision` None names it by its content."""
+        device = find_device(device, "device")
         manifest = Manifest.read(folder)
         manifest.check_files(folder)
         tokenizer = load_tokenizer(folder)

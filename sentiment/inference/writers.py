@@ -14,6 +14,8 @@ from uuid import uuid4
 
 from sentiment.pipeline.artifacts import DIGITS
 from sentiment.pipeline.errors import InputError
+from sentiment.pipeline.labels import LABELS
+from sentiment.report.tables import print_table
 from sentiment.reviews.files import Chunk, json_line
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ Added = Mapping[str, Sequence[Any]]  # name of a new column to its values, one f
 
 ROW_GROUP = 16_384  # rows of a parquet file that are compressed together; small groups make large files
 GROUP_BYTES = 1 << 23  # fewer rows where they are long, as they are held in memory until then
-SHOWN_REVISION = 19  # characters: `sha256:` and 12 digits, which fit under a narrow table
 
 
 class Writer(ABC):
@@ -151,32 +152,23 @@ class ParquetWriter(Writer):
 
 
 class TableWriter(Writer):
-    """Shows a few texts as a table on the terminal."""
+    """Shows a few texts to a person: each with its label, and the probability of that label."""
 
     def __init__(self, stream: IO[bytes], columns: Mapping[str, type]) -> None:
         """Begin, as `Writer` does."""
-        from rich.table import Table
-
         super().__init__(stream, columns)
-        *self.shown, self.revision = columns
-        self.table = Table("text")
-        for name in self.shown:
-            self.table.add_column(name, justify="right" if columns[name] is float else "left")
+        self.rows: list[tuple[str, str, str]] = []
 
     def write(self, chunk: Chunk, added: Added) -> None:
         """Add rows."""
-        from rich.text import Text
-
-        for text, label, positive in zip(chunk.texts, *(added[name] for name in self.shown), strict=True):
-            self.table.add_row(Text(text), label or "", f"{positive:.4f}")
-        if added[self.revision]:
-            self.table.caption = f"model {added[self.revision][0][:SHOWN_REVISION]}"
+        labels, probabilities, _revision = added.values()
+        for text, label, positive in zip(chunk.texts, labels, probabilities, strict=True):
+            own = {None: max(positive, 1 - positive), LABELS[0]: 1 - positive, LABELS[1]: positive}[label]
+            self.rows.append((text, label or "", f"{own:.4f}"))
 
     def close(self) -> None:
         """Print the table."""
-        from rich.console import Console
-
-        Console().print(self.table)
+        print_table(("text", "label", "probability"), self.rows, 2)
 
 
 WRITERS: dict[str, type[Writer]] = {  # by format

@@ -19,11 +19,13 @@ DIGITS = 6
 def rounded(value: Any) -> Any:
     """Round every float inside a nested value to six digits after the point, so that noise shows in no diff.
 
+    A p-value, under a key that ends in `_p`, is never zero, and keeps six digits of its own.
+
     Raises:
         ValueError: a float is not finite; JSON has no word for it.
     """
     if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
+        return {k: float(f"{item:.{DIGITS}g}") if k.endswith("_p") else rounded(item) for k, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [rounded(item) for item in value]
     if hasattr(value, "item"):  # a NumPy scalar

@@ -10,9 +10,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from sentiment.pipeline.errors import InputError, allowed, plain_pattern
-from sentiment.pipeline.labels import LABELS
+from sentiment.pipeline.labels import LABELS, SPLITS
 from sentiment.pipeline.paths import CATALOG
 
+_ROOT = Path(__file__).parents[2]  # the repository's
 _COLUMNS = ("text", "label", "labels", "licence")
 NEEDED = {  # kind of entry -> its source -> the keys it must have
     "datasets": {
@@ -35,7 +36,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is no YAML, or holds something else.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; run from the repository root, which has it")
+        hint = f"`git checkout {path}` brings it back" if Path.cwd() == _ROOT else f"run it from {_ROOT}"
+        raise InputError(f"{path}: no such file here; {hint}")
     try:
         content = YAML(typ="safe", pure=True).load(path)
     except YAMLError as error:
@@ -46,7 +48,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def entry_problems(entry: Any, kind: str, where: str) -> list[str]:
-    """Find the keys that a catalog entry lacks.
+    """Find what is wrong with the keys of a catalog entry.
 
     Args:
         entry: the entry.
@@ -61,9 +63,13 @@ def entry_problems(entry: Any, kind: str, where: str) -> list[str]:
     source = str(entry.get("source"))
     if source not in NEEDED[kind]:
         return [f"{where}.source: found {source}, {allowed(source, NEEDED[kind])}"]
-    missing = [key for key in NEEDED[kind][source] if key not in entry]
-    problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in missing]
-    if "splits" in entry:
+    needed = NEEDED[kind][source]
+    problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in needed if key not in entry]
+    unknown = [key for key in entry if key not in ("source", *needed)]
+    problems += [f"{where}.{key}: no such key, {allowed(key, needed)}" for key in unknown]
+    words = {key: entry[key] for key in ("id", "path", "text", "label") if key in needed and key in entry}
+    problems += [f"{where}.{key}: found {v!r}, must be text" for key, v in words.items() if not isinstance(v, str)]
+    if "splits" in needed and "splits" in entry:
         problems += split_problems(entry["splits"], f"{where}.splits")
     return problems + (label_problems(entry["labels"], f"{where}.labels") if "labels" in entry else [])
 
@@ -72,7 +78,8 @@ def split_problems(splits: Any, where: str) -> list[str]:
     """Find what is wrong with the file patterns of a catalog entry's splits; one line per problem."""
     if not isinstance(splits, Mapping):
         return [f"{where}: found {splits!r}, must be a mapping of splits to file patterns"]
-    problems = []
+    problems = [f"{where}.{name}: no such split, {allowed(name, SPLITS)}" for name in splits if name not in SPLITS]
+    problems += [] if "train" in splits else [f"{where}.train: missing, must be a file pattern"]
     for split, pattern in splits.items():
         try:
             plain_pattern(pattern, f"{where}.{split}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 
@@ -22,6 +23,27 @@ def exit_on_input_error(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
 
 
+PACKAGES = ("datasets", "dvc", "numpy", "pandas", "pydantic", "ruamel", "torch", "transformers")  # of requirements.txt
+
+
+def require(packages: Iterable[str] = PACKAGES, requirements: str = "requirements.txt") -> None:
+    """Raise if packages are not installed; nothing is imported to find out.
+
+    Args:
+        packages: names to import.
+        requirements: the file that lists them.
+
+    Raises:
+        InputError: says how to install them.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"not installed for {sys.executable}: {', '.join(missing)}; activate the environment that has them "
+            f"(`. .venv/bin/activate`), or run `pip install -r {requirements}`"
+        )
+
+
 def allowed(found: object, options: Iterable[object]) -> str:
     """List what is allowed, and the option that was probably meant.
 
@@ -33,8 +55,13 @@ def allowed(found: object, options: Iterable[object]) -> str:
         For example `allowed: imdb, sst2 (did you mean imdb?)`.
     """
     names = [str(option) for option in options]
-    close = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
-    return f"allowed: {', '.join(names)}" + (f" (did you mean {close[0]}?)" if close else "")
+    return f"allowed: {', '.join(names)}{did_you_mean(str(found), names)}"
+
+
+def did_you_mean(found: str, names: Iterable[str]) -> str:
+    """Return ` (did you mean NAME?)` for the name that is most like the one found, or nothing where none is."""
+    close = difflib.get_close_matches(found, sorted(names), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _is_plain(name: str) -> bool:

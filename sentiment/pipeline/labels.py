@@ -7,6 +7,7 @@ from typing import Any
 LABELS = ("negative", "positive")  # in the order of their numbers 0 and 1
 SPLITS = ("train", "validation", "test")
 MANIFEST = "sentiment.json"  # beside a model: how it reads texts and answers, and what its files must hash to
+NOISE = "noise"  # tag of a generated review whose label is, by construction, the opposite of what it says
 THRESHOLD = 0.5  # of a probability, where no manifest says otherwise
 
 

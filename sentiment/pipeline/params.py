@@ -30,6 +30,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Words = Annotated[list[str], Field(min_length=1)]
 Value = TypeVar("Value")
 LONGEST_SHOWN = 100  # of a key or value, in a message
+MOVED = {"prepare.strip_html_breaks": "text.strip_html", "tokenize.lowercase": "text.lowercase"}  # old key to new
 KeyPath = tuple[str, ...]  # the keys that lead to a value
 
 
@@ -38,6 +39,23 @@ def _of_each_label(values: dict[str, Value]) -> dict[str, Value]:
     if set(values) != set(LABELS):
         raise PydanticCustomError("labels", "have one entry for each of {labels}", {"labels": ", ".join(LABELS)})
     return values
+
+
+def _apart(words: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Raise if a word stands for both labels."""
+    shared = set.intersection(*map(set, words.values()))
+    if shared:
+        raise PydanticCustomError(
+            "shared", "hold each word for one label only; in both: {words}", {"words": ", ".join(sorted(shared))}
+        )
+    return words
+
+
+def _with_review(prompt: str) -> str:
+    """Raise if a prompt has no place for the review, or several."""
+    if prompt.count("{review}") != 1:
+        raise PydanticCustomError("prompt", "hold {place} once", {"place": "{review}"})
+    return prompt
 
 
 PerLabel = Annotated[dict[str, Value], AfterValidator(_of_each_label)]
@@ -69,12 +87,26 @@ class ModelParams(Section):
     )
 
 
+class TextParams(Section):
+    """How every text is normalized, in training and ever after: also a part of a model's manifest."""
+
+    strip_html: bool = _choice(
+        "HTML tags are taken out, line breaks become blanks, entities the characters they stand for"
+    )
+    strip_invisible: bool = _choice("control and zero-width characters are taken out; emoji stay whole")
+    unicode: Literal["none", "NFC"] = _choice("NFC: a letter and its accent are one character; none: as they are")
+    collapse_white_space: bool = _choice("runs of white space become one blank, none at either end")
+    lowercase: bool = _choice("capital letters become small ones")
+
+
 class PrepareParams(Section):
     """Raw reviews -> clean, labelled splits."""
 
-    strip_html_breaks: bool = _choice("HTML line breaks become spaces")
     on_bad_rows: Literal["error", "drop"] = _choice(
         "rows without a known label or a text; error: stop and list them; drop: leave them out and count them"
+    )
+    near_duplicates: Literal["report", "drop", "off"] = _choice(
+        "rows that nearly repeat one of another split; report: count; drop: leave them out of train, never of test"
     )
     validation_fraction: Fraction = _choice("share of train carved off where the source has no validation split")
     test_fraction: Fraction = _choice("share of all rows carved off where the source has no test split")
@@ -108,9 +140,12 @@ class Reading(Section):
     truncation_side: Literal["right", "left", "head+tail"] = _choice(
         "right: cut the end; left: the beginning; head+tail: the middle"
     )
-    lowercase: bool = _choice("whether texts are lower-cased")
-    prompt: str = _choice("around a review for label_words; masked models need {mask} where the word goes")
-    label_words: PerLabel[Words] = _choice("for label_words: words of one token each, any number for each label")
+    prompt: Annotated[str, AfterValidator(_with_review)] = _choice(
+        "around a review for label_words; masked models need {mask} where the word goes"
+    )
+    label_words: Annotated[PerLabel[Words], AfterValidator(_apart)] = _choice(
+        "for label_words: words of one token each, any number for each label"
+    )
 
 
 class TokenizeParams(Reading):
@@ -144,12 +179,14 @@ class TrainParams(Section):
     max_gradient_norm: PositiveFloat = _choice("gradients are clipped to this norm")
     dropout: Probability | None = _choice("inside the backbone; empty (null) keeps what the backbone's config says")
     evaluations_per_epoch: Count = _choice("evaluations on the validation split per epoch")
-    early_stopping_patience: Count = _choice("evaluations without a better one before training stops")
+    early_stopping_patience: Count = _choice(
+        "evaluations without a better one before training stops; the one before the first step counts"
+    )
     best_by: Literal["log_loss", "accuracy"] = _choice(
         "the checkpoint kept: lowest validation log_loss, or highest accuracy"
     )
     class_weights: Literal["none", "balanced"] | PerLabel[PositiveFloat] = _choice(
-        "none, balanced, or a mapping such as {negative: 1, positive: 3}"
+        "none, balanced, or a mapping such as {negative: 1, positive: 3}, whose ratio alone counts"
     )
     sampling: Literal["none", "oversample", "undersample"] = _choice(
         "oversample: repeat rows of the rarer label; undersample: leave out rows of the other"
@@ -174,7 +211,6 @@ class EvaluateParams(Section):
     """Both models on the test split."""
 
     batch_size: BatchSize = _choice("reviews scored at once")
-    bootstrap_samples: int = _choice("resamples behind the paired interval of the gain", ge=100, le=1_000_000)
     calibration_bins: int = _choice("bins of equal width", ge=2, le=1000)
 
 
@@ -190,9 +226,12 @@ class Params(Section):
 
     seed: int = _choice("whole number; every random choice derives from it", ge=0, lt=2**32)
     threads: int = _choice("CPU threads of torch; another count gives other bits in the weights", ge=1, le=1024)
-    device: Literal["cpu", "cuda", "mps"] = _choice("cpu, cuda (NVIDIA GPU) or mps (Apple GPU)")
+    device: Literal["cpu", "cuda", "mps", "auto"] = _choice(
+        "cpu, cuda (NVIDIA GPU), mps (Apple GPU); auto: the first of cuda, mps, cpu that is here"
+    )
     data: DataParams = _choice("what is classified")
     model: ModelParams = _choice("what is fine-tuned")
+    text: TextParams = _choice("how every text is normalized, in all stages and by predict, serve and export")
     prepare: PrepareParams = _choice("raw reviews -> clean, labelled splits")
     base: BaseParams = _choice("the pretrained model; only a built-in one is pre-trained here")
     tokenize: TokenizeParams = _choice("text -> token ids")
@@ -228,7 +267,9 @@ def params_problems(content: Mapping[str, Any], catalog: Mapping[str, Any]) -> l
     for part, entries in (("data", "datasets"), ("model", "models")):
         name = content.get(part, {}).get("name") if isinstance(content.get(part), dict) else None
         known = catalog.get(entries) or {}
-        if isinstance(name, str) and name not in known:
+        if not isinstance(known, Mapping):
+            problems.append(f"{CATALOG}: {entries}: found {known!r}, must be a mapping of names to entries")
+        elif isinstance(name, str) and name not in known:
             options = allowed(name, known)
             problems.append(f"{part}.name: found {name}, {options}; the entries of {CATALOG}: {entries}")
         elif isinstance(name, str):
@@ -297,6 +338,8 @@ def _explain(kind: type[BaseModel], path: KeyPath, details: list[ErrorDetails]) 
     detail, key, known = details[0], ".".join(path), dict(fields(kind))
     if detail["type"] == "missing":
         return f"{key}: missing, must be given ({known[key].description})"
+    if key in MOVED:
+        return f"{key}: no such key any more, its place is {MOVED[key]} now"
     if detail["type"] == "extra_forbidden":
         siblings = [other.rpartition(".") for other in known]
         names = [name for parent, _, name in siblings if parent == ".".join(path[:-1])]
@@ -314,7 +357,8 @@ def _must_be(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     if detail["type"] == "literal_error":
         return allowed(detail["input"], context["expected"].replace("'", "").replace(" or ", ", ").split(", "))
-    return f"must {_MUST.get(detail['type'], detail['msg']).format(**context)}"
+    must = _MUST.get(detail["type"])
+    return f"must {must.format(**context) if must else detail['msg']}"
 
 
 def is_section(kind: Any) -> TypeGuard[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""All paths, relative to the repository root; dvc.yaml declares the same ones."""
+"""All paths, relative to the repository's root; dvc.yaml declares the same ones."""
 
 from __future__ import annotations
 

@@ -36,6 +36,22 @@ class Fetched:
     files: tuple[str, ...]
 
 
+def find_model(folder: str, rev: str | None, repo: str | None, remote: str | None) -> tuple[Path, str | None]:
+    """Find a model folder on this machine, or fetch it where a revision, repository or remote is named.
+
+    Returns:
+        The folder, and the commit of one that was fetched.
+
+    Raises:
+        InputError: there is no such folder with a manifest.
+    """
+    if rev or repo or remote:
+        fetched = fetch_model(folder, rev, repo, remote)
+        return fetched.folder, fetched.commit
+    Manifest.read(Path(folder))
+    return Path(folder), None
+
+
 def cache_folder() -> Path:
     """Return the folder for fetched models: `sentiment/models` below XDG_CACHE_HOME, or below ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sentiment" / "models"

@@ -151,7 +151,8 @@ def pushed(repo: Any, remote: str | None) -> list[str]:
         where = repo.cloud.get_remote(remote).name
         state = repo.data_status(remote=where, not_in_remote=True, granular=True, remote_refresh=True)
     except NoRemoteError:
-        return ["no DVC remote to pull from; `dvc remote add -d storage URL` adds one, or name yours: --remote NAME"]
+        add = "`dvc remote add -d storage URL && dvc push && git commit -m remote .dvc/config`"
+        return [f"no DVC remote to pull from; {add} makes and fills one, or name yours: --remote NAME"]
     except Exception as error:  # each kind of storage has errors of its own
         named = f"the remote {remote}" if remote else "the default remote"
         return [f"{named} does not say what it holds: {error}"]

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BEFORE, AFTER, FLOOR, INK = "#b9bfca", "#2a6fbb", "#d9a441", "#29313d"
+BEFORE, AFTER, FLOOR, INK = "#8b93a1", "#2a6fbb", "#d9a441", "#29313d"
 NAMES = {"base": "before fine-tuning", "finetuned": "after fine-tuning"}
 COLOURS = {"base": BEFORE, "finetuned": AFTER}
 
@@ -57,19 +57,23 @@ def _bars(names: Sequence[str], values: Sequence[float], colours: Any, height: f
 
 
 def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Figure:
-    """Show the test accuracy of every baseline, of the base model and of the fine-tuned one, the lowest first.
+    """Show the test accuracy of every baseline and of the fine-tuned model, the lowest first.
 
     Args:
         measures: the content of metrics.json.
         scorers: the baselines' names as shown.
     """
-    rows = [(scorers[name], values["accuracy"], FLOOR) for name, values in measures["baselines"].items()]
-    rows.append((NAMES["base"], measures["base"]["accuracy"], BEFORE))
+    marks = {measures["before"]: (NAMES["base"], BEFORE)}
+    rows = []
+    for name, values in measures["baselines"].items():
+        mark, colour = marks.get(name, ("", FLOOR))
+        rows.append((f"{mark}: {scorers[name]}" if mark else scorers[name], values["accuracy"], colour))
     rows.append((NAMES["finetuned"], measures["test"]["accuracy"], AFTER))
     rows.sort(key=lambda row: row[1])  # stable: of equals the baselines first
     names, accuracies, colours = zip(*rows, strict=True)
-    figure, axes = _bars(names, accuracies, colours, 0.8 + 0.3 * len(rows), "%.3f")
-    axes.set(xlim=(0, 1.08), title="Accuracy on the test split")
+    figure, axes = _bars(names, accuracies, colours, 1.0 + 0.3 * len(rows), "%.3f")
+    axes.axvline(measures["baselines"]["majority"]["accuracy"], color=INK, lw=0.8, ls=":")
+    axes.set(xlim=(0, 1.08), title="Accuracy on the test split", xlabel="dotted: majority label")
     return figure
 
 

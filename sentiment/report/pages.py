@@ -11,32 +11,33 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from sentiment.report.tables import print_table
+from sentiment.report.verdict import SCORERS, percent, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-MEASURES = {  # key in metrics.json -> name, and whether more is better
-    "accuracy": ("accuracy", True),
-    "precision": ("precision", True),
-    "recall": ("recall", True),
-    "f1": ("F1", True),
-    "mcc": ("Matthews correlation", True),
-    "roc_auc": ("ROC AUC", True),
-    "pr_auc": ("average precision", True),
-    "log_loss": ("log loss", False),
-    "brier": ("Brier score", False),
-    "ece": ("calibration error", False),
+MEASURES = {  # key in metrics.json -> name; more is better where nothing else is said
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "mcc": "Matthews correlation",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "average precision",
+    "log_loss": "log loss (lower is better)",
+    "brier": "Brier score (lower is better)",
+    "ece": "calibration error (lower is better)",
 }
 
-SCORERS = {  # key in metrics.json: baselines -> name
-    "majority": "majority label",
-    "tfidf_lr": "TF-IDF, logistic regression",
-    "nbsvm": "NB-SVM",
-    "linear_probe": "linear probe on frozen features",
-    "zero_shot_plain": "label words, zero-shot",
-    "zero_shot_contextual": "label words, contextual calibration",
-    "zero_shot_pmi": "label words, PMI",
-    "untrained_head": "untrained head",
-    "own_head": "the base model's own head, not fine-tuned",
+SLICES = {  # tag -> what the reviews that carry it have in common
+    "contrast": "one opinion yields to another, as with but or although",
+    "distractor": "quotes an opinion about something else",
+    "film": "about a film",
+    "hedge": "softened, as by I suppose",
+    "mixed": "two opinions, and a sentence that says which one counts",
+    "negation": "a negation word, such as not or nobody",
+    "product": "about a product",
+    "question": "a question mark",
+    "shouting": "words in capitals, or !!",
 }
 
 
@@ -44,23 +45,16 @@ def comparison_rows(before: Mapping[str, float], after: Mapping[str, float]) -> 
     """Compare the measures before and after fine-tuning.
 
     Returns:
-        For each measure: measure (its name), before, after, change (after minus before) and better.
+        For each measure: measure (its name), before, after, and change (after minus before).
     """
-    changes = {key: after[key] - before[key] for key in MEASURES}
     return [
-        {
-            "measure": name,
-            "before": before[key],
-            "after": after[key],
-            "change": changes[key],
-            "better": changes[key] >= 0 if more_is_better else changes[key] <= 0,
-        }
-        for key, (name, more_is_better) in MEASURES.items()
+        {"measure": name, "before": before[key], "after": after[key], "change": after[key] - before[key]}
+        for key, name in MEASURES.items()
     ]
 
 
 def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
-    """Print the before/after table and the path of the report.
+    """Print the before/after table, the path of the report and the verdict.
 
     Args:
         measures: the content of metrics.json.
@@ -70,11 +64,12 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
         (row["measure"], f"{row['before']:.4f}", f"{row['after']:.4f}", f"{row['change']:+.4f}")
         for row in comparison_rows(measures["base"], measures["test"])
     ]
-    title = "Test split, before and after fine-tuning"
+    title = f"Test split, before ({SCORERS[measures['before']]}) and after fine-tuning"
     print_table(("measure", "before", "after", "change"), rows, title=title)
     floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
     where = f"{report}" if report.is_file() else f"{report} is not here; `dvc pull` brings it, `dvc repro` makes it"
-    print(f"Accuracy of the baselines: {floor}\nReport: {where}")  # noqa: T201
+    lines = (f"Accuracy of the baselines: {floor}", f"Report: {where}", *verdict(measures))
+    print("\n".join(lines))  # noqa: T201
 
 
 def render(template: Path, **content: Any) -> str:
@@ -85,9 +80,8 @@ def render(template: Path, **content: Any) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
+    environment.filters["percent"] = percent
     environment.filters["fixed"] = lambda value: f"{value:.4f}"
-    environment.filters["p_value"] = lambda value: f"= {value:.2g}" if value else "< 0.000001"
     environment.filters["yaml"] = lambda value: value if isinstance(value, str) else json.dumps(value)
     environment.filters["signed"] = lambda value, digits: f"{value:+.{digits}f}"
     return environment.get_template(template.name).render(**content)

@@ -19,10 +19,11 @@ def print_table(heads: Iterable[str], rows: Iterable[Iterable[str]], words: int 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(**look)
+    table, cells = Table(**look), [list(row) for row in rows]
+    keys = not any(" " in first for first, *_ in cells)  # such as dotted keys, which must not be broken in two
     for number, head in enumerate(heads):
         side: Any = "left" if number < words else "right"
-        table.add_column(Text(head), justify=side, overflow="fold", no_wrap=number == 0)
-    for row in rows:
+        table.add_column(Text(head), justify=side, overflow="fold", no_wrap=keys and number == 0)
+    for row in cells:
         table.add_row(*map(Text, row))
     Console().print(table)

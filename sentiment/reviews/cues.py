@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+NEGATION = re.compile(
+    r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n['\u2019]t\b", re.IGNORECASE
+)
 _CUES = {
     "contrast": re.compile(r"\b(but|although|though|however|despite|yet|while|whereas)\b", re.IGNORECASE),
-    "negation": re.compile(
-        r"\b(not|no|never|nothing|nobody|none|neither|nor|cannot|without|hardly)\b|n['\u2019]t\b", re.I
-    ),
+    "negation": NEGATION,
     "question": re.compile(r"\?"),
     "shouting": re.compile(r"\b[A-Z]{4,}\b|!!"),
 }

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sentiment.pipeline.errors import InputError, allowed
+from sentiment.reviews.normalization import is_blank
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +114,7 @@ def judge(text: object, problem: str = "") -> str:
     if problem:
         return problem
     if isinstance(text, str):
-        return "" if text.strip() else "empty text"
+        return "empty text" if is_blank(text) else ""
     missing = text is None or (isinstance(text, float) and text != text)
     return "empty text" if missing else "text that is no string"
 
@@ -301,9 +302,27 @@ def decoded(stream: IO[bytes], source: str, newline: str | None) -> Iterator[io.
 
 
 def line_chunks(stream: IO[bytes], source: str, wanted: Wanted, size: int) -> Iterator[Chunk]:
-    """Read one text a line, whatever ends the lines. The texts become the column `text`, whatever is wanted."""
+    """Read one text a line, whatever ends the lines. The texts become the column `text`, whatever is wanted.
+
+    Raises:
+        InputError: the input is empty, or its first line is the header of a table with the wanted column.
+    """
     with decoded(stream, source, None) as file:
-        yield from text_chunks((line.rstrip("\n") for line in file), source, size)
+        lines = (line.rstrip("\n") for line in file)
+        start = list(islice(lines, 1))  # empty where a byte order mark is all there is
+        _check_no_header("".join(start), source, wanted[0].name)
+        yield from text_chunks(chain(start, lines), source, size)
+
+
+def _check_no_header(line: str, source: str, column: str) -> None:
+    """Refuse a table where lines of text are expected: its header and fields would be read as texts."""
+    for form, delimiter in (("csv", ","), ("tsv", "\t")):
+        fields = [field.strip().strip('"') for field in line.split(delimiter)]
+        if len(fields) > 1 and column in fields:
+            raise InputError(
+                f"{source}: the first line, {shown(line)}, looks like the header of a {form} file with the column "
+                f"{column}; add --format {form}, or take that line out"
+            )
 
 
 def text_chunks(texts: Iterable[str], source: str, size: int) -> Iterator[Chunk]:

@@ -5,6 +5,8 @@ A row is three numbers, which decide about it: its id, label and fingerprint.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -90,6 +92,20 @@ def drop_repetitions(splits: Splits) -> tuple[Splits, dict[str, int]]:
                 counts[count] += int(leaking.sum())
                 kept[split] = kept[split][~leaking]
     return kept, counts
+
+
+def drop_near_duplicates(splits: Splits, repeats: Mapping[tuple[str, str], np.ndarray]) -> Splits:
+    """Drop rows that nearly repeat a row of a split that must stay unseen; those that repeat their own split stay.
+
+    Args:
+        splits: the rows.
+        repeats: for two splits whether each row of the first nearly repeats one of the second.
+    """
+    kept = dict(splits)
+    for split, rows in splits.items():
+        seen = [found for (one, other), found in repeats.items() if one == split != other]
+        kept[split] = rows[~np.any(seen, axis=0)] if seen else rows
+    return kept
 
 
 def complete_splits(splits: Splits, params: PrepareParams, seed: int) -> Splits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.reviews.cleaning import fingerprint
+from sentiment.reviews.cleaning import fingerprint, folded
+from sentiment.reviews.near_duplicates import band_keys
 from sentiment.reviews.splitting import Splits
 
 KINDS = {"id": "int64", "text": "str", "label": "int64", "tags": "str", "source": "str", "source_row": "int64"}
@@ -21,24 +23,32 @@ GROUP_ROWS = 32_768  # of a written file's row groups, each of which is put toge
 ReviewColumns = Mapping[str, Sequence[Any]]  # column to values, for all of KINDS but id
 
 
-def spool(splits: Mapping[str, Iterable[ReviewColumns]], file: Path) -> Splits:
+def spool(splits: Mapping[str, Iterable[ReviewColumns]], file: Path, keys: Path | None = None) -> Splits:
     """Write all rows to the scratch file, one after another.
 
     Args:
         splits: some thousand rows at a time.
         file: the scratch file.
+        keys: another one, for the `band_keys` of all rows; None where they are not wanted.
 
     Returns:
         What decides about each row: its id, which counts the rows of the file from 0, label and fingerprint.
     """
     kept, start = {}, 0
-    with pa.OSFile(str(file), "wb") as stream, pa.ipc.new_stream(stream, PREPARED_SCHEMA) as writer:
+    with (
+        pa.OSFile(str(file), "wb") as stream,
+        pa.ipc.new_stream(stream, PREPARED_SCHEMA) as writer,
+        keys.open("wb") if keys else nullcontext() as key_stream,
+    ):
         for split, parts in splits.items():
             numbers = [pd.DataFrame(columns=["id", "label", "fingerprint"], dtype="int64")]
             for rows in parts:
                 ids = np.arange(start, start + len(rows["text"]))
                 writer.write(pa.RecordBatch.from_pydict({"id": ids, **rows}, PREPARED_SCHEMA))
-                fingerprints = [fingerprint(text) for text in rows["text"]]
+                words = [folded(text) for text in rows["text"]]
+                fingerprints = [fingerprint(text) for text in words]
+                if key_stream:
+                    key_stream.write(band_keys(words).tobytes())
                 numbers.append(pd.DataFrame({"id": ids, "label": rows["label"], "fingerprint": fingerprints}))
                 start += len(ids)
             kept[split] = pd.concat(numbers, ignore_index=True)

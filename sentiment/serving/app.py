@@ -44,7 +44,8 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         limits: what a request may ask for.
     """
     batcher = PredictionBatcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
-    reads = {"max_pieces": MAX_PIECES, "max_length": predictor.manifest.max_length}
+    manifest = predictor.manifest
+    reads = {"max_pieces": MAX_PIECES, "max_length": manifest.max_length, "caution": manifest.caution}
     page = render(PAGE, revision=predictor.revision, limits=limits, **reads)
 
     @asynccontextmanager
@@ -64,7 +65,7 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         return {
             "status": "ok",
             "model_revision": predictor.revision,
-            "formulation": predictor.manifest.formulation,
+            "formulation": manifest.formulation,
             "device": predictor.device,
             "max_texts": limits.max_texts,
             "max_characters": limits.max_characters,
@@ -76,7 +77,7 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.post("/predict", summary="Predictions for texts", openapi_extra={"requestBody": body})
     async def predict(request: Request) -> dict[str, Any]:
-        question = read_question(await read_body(request, limits.max_bytes), limits)
+        question = read_question(await read_body(request, limits.max_bytes), limits, predictor.manifest.text)
         return {"model_revision": predictor.revision, "predictions": await answer(question, batcher)}
 
     return app
@@ -144,28 +145,29 @@ async def answer(question: Question, batcher: PredictionBatcher) -> list[dict[st
     ]
     outcomes = iter(await batcher.ask([text for texts in wanted for text in texts if text]))
     found = [[next(outcomes) if text else None for text in texts] for texts in wanted]
-    return [describe_answer(*outcomes, pieces=pieces) for outcomes, pieces in zip(found, question.pieces, strict=True)]
+    return [describe_answer(*one) for one in zip(question.texts, question.pieces, found, strict=True)]
 
 
-def describe_answer(whole: Outcome, *rests: Outcome, pieces: Sequence[Piece]) -> dict[str, Any]:
+def describe_answer(text: str, pieces: Sequence[Piece], outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Write the answer to one text as JSON has it.
 
     Args:
-        whole: the prediction for the text.
-        rests: the prediction for the text without each piece; None where nothing was left.
-        pieces: the pieces, none where they are not wanted.
+        text: the text, normalized.
+        pieces: its pieces, none where they are not wanted.
+        outcomes: the prediction for the text, then for the text without each piece; None where nothing was left.
 
     Returns:
-        predicted and probability_positive, as `sentiment.cli.predict` writes them; attribution for pieces, with text,
-        start, end and weight.
+        predicted and probability_positive, as `sentiment.cli.predict` writes them; for pieces, the text and
+        attribution: for each piece its text, start, end and weight.
     """
+    whole, *rests = outcomes
     prediction = given(whole)
     positive = prediction.probability_positive
     answer: dict[str, Any] = {"predicted": prediction.label, "probability_positive": positive}
     if pieces:
         weights = weigh(positive, [probability_of_rest(rest) for rest in rests])
         entries = [{**asdict(piece), "weight": weight} for piece, weight in zip(pieces, weights, strict=True)]
-        answer["attribution"] = entries
+        answer |= {"text": text, "attribution": entries}
     written: dict[str, Any] = rounded(answer)
     return written
 

@@ -14,7 +14,8 @@ from starlette.requests import Request
 
 from sentiment.inference.predictor import check_text
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import explained
+from sentiment.pipeline.params import TextParams, explained
+from sentiment.reviews.normalization import normalize
 from sentiment.serving.attribution import Piece, find_pieces
 
 BYTES_PER_CHARACTER = 12  # the longest that JSON writes one: two escapes of a surrogate pair
@@ -86,8 +87,16 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def read_question(body: bytes, limits: Limits) -> Question:
+def read_question(body: bytes, limits: Limits, reading: TextParams) -> Question:
     """Read and check a request.
+
+    Args:
+        body: of the request.
+        limits: what it may ask for.
+        reading: how the model's texts are normalized.
+
+    Returns:
+        The question with its texts normalized, so that their words are those that the model reads.
 
     Raises:
         HTTPException: 400 it is no JSON.
@@ -102,6 +111,7 @@ def read_question(body: bytes, limits: Limits) -> Question:
         raise InputError("; ".join(explained(model, content, error.errors()[:SHOWN_PROBLEMS]))) from error
     for number, text in enumerate(question.texts, 1):
         check_text(number, text)
+    question = question.model_copy(update={"texts": [normalize(text, reading) for text in question.texts]})
     scorings = len(question.texts) + sum(map(len, question.pieces))
     if scorings > limits.max_waiting:  # more than the queue has room for even if nothing else waits
         raise InputError(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
+from sentiment.reviews.normalization import normalize
 from sentiment.tokens.prompts import surroundings
+from sentiment.tokens.tokenizer import plain_backend
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -46,7 +48,7 @@ def check_max_length(max_length: int, positions: int, folder: object) -> None:
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest) -> Encoded:
-    """Encode texts as a model reads them, in its prompt where it has one.
+    """Normalize and encode texts as a model reads them, in its prompt where it has one.
 
     What looks like a special token inside a text is read as plain text: no review can end or pad itself.
 
@@ -61,8 +63,7 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: M
         InputError: the prompt does not suit the tokenizer, or it and the special tokens alone are longer than
             max_length.
     """
-    backend = tokenizer.backend_tokenizer
-    backend.no_padding()
+    backend = plain_backend(tokenizer)
     backend.encode_special_tokens = True
     left, right = surroundings(tokenizer, manifest)
     max_length, side = manifest.max_length, manifest.truncation_side
@@ -72,13 +73,11 @@ def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: M
             f"params.yaml: tokenize.max_length: found {max_length}, but the prompt and special tokens alone take "
             f"{len(left) + len(right)}; allow more tokens, or shorten tokenize.prompt"
         )
-    if side == "head+tail":
-        backend.no_truncation()
-    else:
+    if side != "head+tail":
         backend.enable_truncation(room, direction=side)
     encoded = Encoded([], [])
     for start in range(0, len(texts), CHUNK):
-        chunk = [text.lower() if manifest.lowercase else text for text in texts[start : start + CHUNK]]
+        chunk = [normalize(text, manifest.text) for text in texts[start : start + CHUNK]]
         for found in backend.encode_batch_fast(chunk, add_special_tokens=False):
             row = found.ids
             # a row that is not full has lost nothing, and reading what it lost is slow

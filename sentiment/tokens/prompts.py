@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.labels import LABELS
+from sentiment.tokens.tokenizer import plain_backend
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -40,8 +41,7 @@ def read_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> tuple[str, s
 
 def surroundings(tokenizer: PreTrainedTokenizerFast, manifest: Manifest) -> tuple[list[int], list[int]]:
     """Return the token ids that stand before and after every text: special tokens, and the prompt for label words."""
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
+    backend = plain_backend(tokenizer)
     special = backend.encode("a")
     text = special.special_tokens_mask.index(0)
     end = len(special.ids) - special.special_tokens_mask[::-1].index(0)
@@ -70,7 +70,7 @@ def continuation(tokenizer: PreTrainedTokenizerFast, text: str, behind: str) -> 
     Returns:
         Its token ids; those it has alone, where the two melt into one token.
     """
-    backend = tokenizer.backend_tokenizer
+    backend = plain_backend(tokenizer)
     alone = backend.encode(behind, add_special_tokens=False).ids
     whole: list[int] = backend.encode(behind + text, add_special_tokens=False).ids
     if whole[: len(alone)] == alone:
@@ -100,8 +100,6 @@ def label_word_ids(
 
 
 def _single_token(tokenizer: PreTrainedTokenizerFast, word: str, label: str) -> int:
-    backend = tokenizer.backend_tokenizer
-    backend.no_truncation()
     ids = continuation(tokenizer, word, "a" if word[0] == " " else "a ")
     if len(ids) != 1 or ids[0] == tokenizer.unk_token_id:
         raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sentiment.pipeline.errors import InputError, plain_name
 
@@ -46,6 +46,14 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "right"
     return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Any:
+    """Return the Rust tokenizer, set to neither pad nor cut, whatever its file or an earlier call has set."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
 
 
 def first_position(config: PreTrainedConfig) -> int:

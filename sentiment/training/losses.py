@@ -16,20 +16,22 @@ from sentiment.pipeline.labels import LABELS
 def class_weights(choice: str | Mapping[str, float], labels: np.ndarray) -> torch.Tensor:
     """Return the weight of each label.
 
+    The mean weight of the rows is 1, so that weights change what the labels count beside each other, and not the size
+    of the loss: over all rows the mean loss is that of torch's cross-entropy with weights.
+
     Args:
-        choice: `none` (all 1), `balanced` (rows / (2 * rows of the label), as in scikit-learn), or a weight per label.
-        labels: the train split's labels, [reviews].
+        choice: `none` (all 1), `balanced` (rows / (2 * rows of the label), as in scikit-learn), or a weight per label,
+            of which only the ratio counts.
+        labels: of the rows trained on, [reviews].
 
     Returns:
         float32 [labels].
     """
     if choice == "none":
         return torch.ones(len(LABELS))
-    if choice == "balanced":
-        counts = np.bincount(labels, minlength=len(LABELS))
-        return torch.tensor(len(labels) / (len(LABELS) * counts), dtype=torch.float32)
-    assert isinstance(choice, Mapping)
-    return torch.tensor([float(choice[label]) for label in LABELS])
+    counts = np.bincount(labels, minlength=len(LABELS))
+    weights = np.array([choice[label] for label in LABELS]) if isinstance(choice, Mapping) else 1 / counts
+    return torch.tensor(weights * len(labels) / (weights @ counts), dtype=torch.float32)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,15 @@ class EvaluateOnSchedule(TrainerCallback):
             control.should_evaluate = True
 
 
+class StartCounts(TrainerCallback):
+    """Makes the model before the first step the best one so far: a later step is kept only where it is better."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note the evaluation before the first step, after the callback that stops early has seen it."""
+        if state.global_step == 0:
+            state.best_metric, state.best_global_step = kwargs["metrics"][f"eval_{args.metric_for_best_model}"], 0
+
+
 class CollapseGuard(TrainerCallback):
     """Watches for a model that calls every validation review alike, and for a new head that starts far from ln 2."""
 
@@ -158,13 +167,14 @@ def prepared_trainer(
         new_head: whether the classification head is randomly initialised.
     """
     labels = np.asarray(train["label"])
-    weights = class_weights(params.class_weights, labels).to(device)
+    rows = resample(labels, params.sampling, seed)
+    weights = class_weights(params.class_weights, labels[rows]).to(device)
     with packed(model, device) as batcher, ExitStack() as stack:
         states: States | None = None
         if device == "cpu" and isinstance(batcher, Packer) and reads_prefix_again(params):
             once = computed_once(model, formulation, batcher, [train, validation], folder / "prefix")
             states, [train, validation] = stack.enter_context(once)
-        train = train.select(resample(labels, params.sampling, seed))
+        train = train.select(rows)
         per_epoch = steps_per_epoch(len(train), params)
         by_length = not isinstance(batcher, Packer)
         trainer = FormulationTrainer(
@@ -182,6 +192,7 @@ def prepared_trainer(
                 EvaluateOnSchedule(per_epoch, params.evaluations_per_epoch),
                 CollapseGuard(params.on_collapse, new_head),
                 EarlyStoppingCallback(params.early_stopping_patience),
+                StartCounts(),
             ],
         )
         trainer.remove_callback(PrinterCallback)
@@ -226,13 +237,14 @@ def _trainer_arguments(
 def check_best(trainer: Trainer) -> None:
     """Raise if the trained model is not the one of the best step.
 
-    Where the checkpoint is gone, the Trainer keeps the weights of the last step, and its warning is not shown.
+    Where the checkpoint is gone, the Trainer keeps the weights of the last step, and its warning is not shown. Step 0
+    has none: its model can be loaded again.
 
     Raises:
         InputError: the checkpoint that the Trainer was to read at the end is not there.
     """
     checkpoint = trainer.state.best_model_checkpoint
-    if checkpoint is None or not any(Path(checkpoint).glob("*.safetensors")):
+    if trainer.state.best_global_step and (checkpoint is None or not any(Path(checkpoint).glob("*.safetensors"))):
         raise InputError(
             f"{checkpoint}: the checkpoint of the best step {trainer.state.best_global_step} is gone, and nothing is "
             "saved: something else removes files below .dvc/tmp; stop that and run `dvc repro` again"

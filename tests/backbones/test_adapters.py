@@ -98,6 +98,7 @@ def test_what_cannot_be_adapted_is_refused(tiny_models: Tiny) -> None:
         adapters.inject(model, LoraParams(**LORA), "all")
 
 
+@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("save", ["merged", "adapter"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_lora_goes_through_all_stages(family: str, save: str, small: Change) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
 from sentiment.backbones import torch_setup
 from tests.conftest import ROOT
@@ -52,3 +55,27 @@ def test_other_allocators_are_left_alone(
     monkeypatch.setattr(torch_setup.platform, "libc_ver", lambda: library)
     monkeypatch.setattr(torch_setup.ctypes, "CDLL", lambda name: pytest.fail("the C library was asked"))
     assert torch_setup.keep_freed_pages() is False
+
+
+@pytest.mark.parametrize(("cuda", "mps", "taken"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_auto_is_the_first_device_that_is_here_and_says_so(
+    cuda: bool, mps: bool, taken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert torch_setup.find_device("auto", "device") == taken
+    assert capsys.readouterr().err == f"device: {taken}\n"
+    assert torch_setup.find_device("cpu", "device") == "cpu"
+    assert capsys.readouterr().err == ""
+
+
+def test_every_source_of_random_numbers_is_seeded_as_transformers_does() -> None:
+    from transformers import set_seed
+
+    def drawn() -> tuple[float, float, float]:
+        return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+
+    set_seed(3)
+    expected = drawn()
+    assert torch_setup.set_up_torch(3, torch.get_num_threads(), "cpu") == "cpu"
+    assert drawn() == expected

@@ -11,17 +11,20 @@ import pytest
 
 from sentiment.checkpoints.manifest import Manifest, content_revision
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.params import TokenizeParams
+from sentiment.pipeline.params import TextParams, TokenizeParams
 
+TEXT = {
+    "strip_html": True, "strip_invisible": True, "unicode": "NFC", "collapse_white_space": False, "lowercase": True
+}  # fmt: skip
 STATED: dict[str, Any] = {
     "formulation": "head",
     "max_length": 48,
     "truncation_side": "right",
-    "lowercase": False,
     "prompt": "{review} It was",
     "label_words": {"negative": ["bad"], "positive": ["good"]},
     "temperature": 1.0,
     "threshold": 0.5,
+    "text": TEXT,
 }
 FILES = {"config.json": b"{}", "tokenizer.json": b'{"a": 1}', "model-score.safetensors": b"\x00\x01"}
 
@@ -41,18 +44,21 @@ def test_a_folder_as_written_is_accepted_and_abstains_never_unless_it_says_so(tm
     folder = write_folder(tmp_path)
     found = Manifest.read(folder)
     found.check_files(folder)
-    assert {key: getattr(found, key) for key in STATED} == STATED
+    assert {key: found.model_dump()[key] for key in STATED} == STATED
     assert found.abstain_below is None
     assert Manifest.read(write_folder(tmp_path, abstain_below=0.7)).abstain_below == 0.7
+    assert found.caution is None
 
 
 def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -> None:
     """The bytes were written by hand: keys in order, and a key that another version has put there stays."""
-    reading = {key: STATED[key] for key in ("max_length", "truncation_side", "lowercase", "prompt", "label_words")}
+    reading = {key: STATED[key] for key in ("max_length", "truncation_side", "prompt", "label_words")}
     augmentation = {"copies": 0, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
     (tmp_path / "config.json").write_bytes(b"{}")
-    Manifest.from_params("head", TokenizeParams(**reading, augmentation=augmentation)).write(tmp_path)
-    stated = {**STATED, "abstain_below": None, "sha256": {"config.json": hashlib.sha256(b"{}").hexdigest()}}
+    params = TokenizeParams(**reading, augmentation=augmentation)  # type: ignore[arg-type]
+    Manifest.from_params("head", TextParams.model_validate(TEXT), params).write(tmp_path)
+    optional = {"abstain_below": None, "generated_texts": False}
+    stated = {**STATED, **optional, "sha256": {"config.json": hashlib.sha256(b"{}").hexdigest()}}
     expected = json.dumps(stated, indent=2, sort_keys=True) + "\n"
     assert (tmp_path / "sentiment.json").read_text() == expected
     (tmp_path / "sentiment.json").write_text(json.dumps({**stated, "later": 1}))
@@ -61,9 +67,21 @@ def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -
     assert (tmp_path / "sentiment.json").read_text() == again
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_manifest_from_before_texts_were_normalized_reads_them_as_they_stand(lowercase: bool, tmp_path: Path) -> None:
+    found = Manifest.read(write_folder(tmp_path, text=..., lowercase=lowercase))
+    nothing = {"strip_html": False, "strip_invisible": False, "unicode": "none", "collapse_white_space": False}
+    assert found.text.model_dump() == {**nothing, "lowercase": lowercase}
+    found.write(tmp_path)
+    assert Manifest.read(tmp_path).text == found.text
+    assert "lowercase" not in json.loads((tmp_path / "sentiment.json").read_text())
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
+        ({"text": ...}, "text: missing, must be given (how every text is normalized"),
+        ({"text": {**TEXT, "unicode": "NFD"}}, 'text.unicode: found "NFD", allowed: none, NFC (did you mean NFC?)'),
         ({"threshold": ...}, "threshold: missing, must be given (a text is positive where"),
         ({"sha256": ...}, "sha256: missing, must be given"),
         ({"formulation": "heads"}, 'formulation: found "heads", allowed: head, label_words (did you mean head?)'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +11,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from sentiment.cli import check
+from sentiment.cli import check, forecast
 from sentiment.cli.options import Options
 from sentiment.pipeline.errors import InputError
+from tests.conftest import ROOT
 
 Change = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def pipeline(workspace: Path) -> None:
+    """The pipeline's stages, in no DVC repository."""
+    shutil.copy(ROOT / "dvc.yaml", workspace)
 
 
 def problems() -> list[str]:
@@ -77,10 +85,16 @@ def test_a_dataset_that_can_be_read_is_well_and_only_its_beginning_is_read(
 ) -> None:
     file = workspace / "data/raw/reviews.csv"
     file.parent.mkdir(parents=True)
-    file.write_text("Review,Label\nFine.,pos\n" + '"never closed', encoding="utf-8")
+    file.write_text("Review,Label\n" + "Fine.,pos\n" * 5000 + '"never closed', encoding="utf-8")
     change("params.yaml", **{"data.name": "reviews"})
     check.run(Options())
     assert "all well; gpt2-mini on reviews" in capsys.readouterr().err
+    file.write_text("Review,Label\nFine.,pos\nSo so.,3\n,neg\n", encoding="utf-8")
+    found = "\n".join(problems())
+    assert "unknown label in row 2 (found '3'; allowed negative: 0, negative, neg;" in found
+    assert "empty text in row 3" in found
+    change("params.yaml", **{"prepare.on_bad_rows": "drop"})
+    check.run(Options())
 
 
 def test_pickled_weights_and_an_index_that_leads_elsewhere_are_reported(workspace: Path, change: Change) -> None:
@@ -110,3 +124,71 @@ def test_torch_is_not_loaded_for_the_cpu(workspace: Path, change: Change) -> Non
     assert "'sentiment'" in result.stdout
     assert "'torch'" not in result.stdout
     assert "'transformers'" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"tokenize.max_length": 257}, "tokenize.max_length: found 257, must be at most 256, the positions"),
+        ({"train.frozen_blocks": 5}, "train.frozen_blocks: found 5, must be at most 4, the model's blocks"),
+        ({"train.lora.rank": 2, "train.lora.modules": ["c_atn"]},
+         "lora.modules: found c_atn, allowed: c_attn, c_fc, c_proj (did you mean c_attn?)"),
+        ({"train.lora.rank": 2, "train.frozen_blocks": "all"}, "all leaves no block for the adapters"),
+    ],
+)  # fmt: skip
+def test_choices_that_the_built_in_model_cannot_follow_are_reported(
+    choices: dict[str, object], words: str, workspace: Path, change: Change
+) -> None:
+    change("params.yaml", **choices)
+    [first, problem] = problems()
+    assert first.startswith("1 choice(s)")
+    assert words in problem
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"tokenize.max_length": 65}, "tokenize.max_length: found 65, must be at most 64"),
+        ({"train.frozen_blocks": 3}, "train.frozen_blocks: found 3, must be at most 2"),
+        ({"model.formulation": "label_words"}, "tokens for this tokenizer"),  # the tiny tokenizer lacks the word
+    ],
+)
+def test_choices_that_a_local_model_cannot_follow_are_reported(
+    choices: dict[str, object], words: str, small: Change
+) -> None:
+    small("gpt2", **{"tokenize.max_length": 64})
+    check.run(Options())
+    small("gpt2", **choices)
+    assert words in "\n".join(problems())
+
+
+def test_a_model_in_the_hubs_cache_is_looked_at(
+    workspace: Path, change: Change, tiny_models: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda name, file, revision: str(tiny_models("gpt2") / file) if name == "openai-community/gpt2" else None,
+    )
+    change("params.yaml", **{"model.name": "gpt2", "tokenize.max_length": 65})
+    assert "must be at most 64" in problems()[1]
+    change("params.yaml", **{"model.name": "bert", "train.frozen_blocks": 1})
+    check.run(Options())  # nothing of it is at hand
+
+
+def test_a_disk_that_is_too_full_is_reported(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(2e9, 2e9, 1e7))
+    assert "a run takes about 0.03 GB on disk, but 0.01 GB are free" in problems()[1]
+
+
+def test_it_says_what_each_stage_would_do_and_about_how_long(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(forecast, "changed_stages", lambda: {"train"})
+    check.run(Options())
+    shown = capsys.readouterr()
+    lines = [line.split("│")[1:4] for line in shown.out.splitlines() if line.startswith("│")]
+    what = {stage.strip(): (would.strip(), about.strip()) for stage, would, about in lines}
+    assert what["prepare"] == what["base"] == what["tokenize"] == ("up to date", "")
+    assert [what[stage][0] for stage in ("train", "evaluate", "plot")] == ["run"] * 3
+    assert what["train"][1].endswith((" s", " min"))
+    assert "GB free on disk" in shown.err

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from sentiment.__main__ import SIGPIPE_STATUS
 from sentiment.cli import show
 from sentiment.cli.options import Options
 from sentiment.pipeline.errors import InputError
@@ -61,7 +62,7 @@ def test_threads_that_wait_sleep_unless_told_otherwise_and_an_import_sets_nothin
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=clean | given, capture_output=True, text=True, check=True
     )
-    assert result.stdout.split() == [given.get("OMP_WAIT_POLICY", "None"), found]
+    assert result.stdout.splitlines()[-1].split() == [given.get("OMP_WAIT_POLICY", "None"), found]
 
 
 def test_diff_prints_and_draws(tmp_path: Path) -> None:
@@ -86,6 +87,49 @@ def test_an_unknown_command_ends_with_status_2() -> None:
     result = command("chek")
     assert result.returncode == 2
     assert "check" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        ("recipe list >/dev/full", 1, "error: standard output: no space left\n"),
+        ("recipe list >&-", 1, "error: standard output is closed; there is nowhere to print to\n"),
+        ("recipe flags imdb-gpt2 | true; exit ${PIPESTATUS[0]}", SIGPIPE_STATUS, ""),
+        ("predict - <&-", 1, "error: standard input is closed; give texts, a file, or a pipe into -\n"),
+    ],
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(words: str, status: int, said: str) -> None:
+    line = f"{sys.executable} -m sentiment {words}"
+    result = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (status, said)
+
+
+@pytest.mark.parametrize("path", ["sentiment", "sentiment/__main__.py"])
+def test_run_by_its_path_it_says_how_to_run_it(path: str) -> None:
+    result = subprocess.run([sys.executable, path, "check"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "error: run it from the repository's root, as python -m sentiment\n"
+
+
+@pytest.mark.parametrize("module", ["sentiment", "stages.base", "stages.tokenize"])
+def test_without_the_environment_it_says_how_to_get_it(module: str) -> None:
+    """An interpreter that has no packages but the standard library's."""
+    result = subprocess.run(
+        [sys.executable, "-S", "-m", module], cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    [line] = result.stderr.splitlines()
+    assert line.startswith("error: not installed for ")
+    assert line.endswith("run `pip install -r requirements.txt`")
+
+
+def test_elsewhere_a_missing_file_is_said_with_the_root(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-m", "sentiment", "check"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (1, f"error: params.yaml: no such file here; run it from {ROOT}\n")
 
 
 def test_an_input_error_ends_with_status_1_and_no_traceback() -> None:

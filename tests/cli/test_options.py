@@ -42,19 +42,22 @@ def test_numbers_below_one_are_refused(words: tuple[str, str], capsys: pytest.Ca
     assert f"{words[0]}: found {words[1]}, must be at least 1" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_named_before_torch_is_loaded() -> None:
+@pytest.mark.parametrize(
+    ("model", "rev", "words"), [("nowhere", None, "nowhere: no such folder"), ("m", "nope", "nope: not a revision")]
+)
+def test_a_model_that_is_not_there_is_named_before_torch_is_loaded(model: str, rev: str | None, words: str) -> None:
     code = (
         "import sys; from sentiment.cli import options; from argparse import Namespace\n"
-        "try: options.load_predictor(Namespace(model='nowhere', rev=None, repo=None, remote=None))\n"
+        f"try: options.load_predictor(Namespace(model={model!r}, rev={rev!r}, repo=None, remote=None))\n"
         "except Exception as error: print(error, 'torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("nowhere: no such folder")
+    assert result.stdout.startswith(words)
     assert result.stdout.endswith("False\n")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_device_that_is_not_here_is_named_with_its_option(tmp_path: Path) -> None:
     Manifest.model_validate({**vars(manifest()), "sha256": {}}).write(tmp_path)
-    with pytest.raises(InputError, match=r"^--device: found cuda, but torch .* sees none here; allowed: cpu"):
+    with pytest.raises(InputError, match=r"^--device: found cuda, but torch .* sees none here; allowed: auto, cpu"):
         load_predictor(read("--model", str(tmp_path), "--device", "cuda"))

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sentiment.__main__ import SIGPIPE_STATUS
 from sentiment.cli import predict
 from sentiment.cli.options import Options
-from sentiment.cli.predict import SIGPIPE_STATUS
 from sentiment.inference.predictor import Predictor
 from sentiment.pipeline.errors import InputError
 from tests.conftest import ROOT, TEXTS, help_of, parsed_by
@@ -134,6 +134,17 @@ def test_help_brings_nothing_heavy() -> None:
     assert "--on-bad-rows" in shown
 
 
+def test_one_text_loads_no_library_that_only_training_needs(folder: Path) -> None:
+    code = (
+        f"import runpy, sys\nsys.argv[1:] = ['predict', 'Fine.', '--model', {str(folder)!r}]\n"
+        "runpy.run_module('sentiment', run_name='__main__')\n"
+        "heavy = {'peft', 'datasets', 'sklearn', 'pandas', 'transformers.trainer', 'transformers'}\n"
+        "print(sorted(heavy & {*sys.modules}))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "['transformers']"
+
+
 def peak(*words: object) -> int:
     """Peak resident memory of one run, in bytes, as Linux counts it from the program's start.
 
@@ -246,18 +257,40 @@ def test_texts_go_into_the_format_that_the_output_names(ending: str, folder: Pat
     assert READ[ending](tmp_path / f"out.{ending}")["text"].tolist() == TEXTS
 
 
-def test_a_terminal_gets_a_table(
+def test_texts_on_the_command_line_get_a_table_with_the_probability_of_the_label(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "100")
-    run("A [bold] film.", "Dull.", model=str(folder))
+    monkeypatch.setenv("COLUMNS", "60")
+    texts = ["A [bold] film.", *TEXTS]
+    run(*texts, model=str(folder))
     shown = capsys.readouterr().out
-    [bold, dull] = Predictor.load(folder)(["A [bold] film.", "Dull."])
-    for text, answer in (("A [bold] film.", bold), ("Dull.", dull)):
-        [line] = [line for line in shown.splitlines() if text in line]
-        assert f"{answer.probability_positive:.4f}" in line
-        assert str(answer.label) in line
+    predictor = Predictor.load(folder)
+    answers = predictor(texts)
+    assert {answer.label for answer in answers} == {"negative", "positive"}
+    for text, answer in zip(texts, answers, strict=True):
+        [line] = [line for line in shown.splitlines() if text[:20] in line]
+        positive = answer.probability_positive
+        assert f"{answer.label} │" in line
+        assert f"{positive if answer.label == 'positive' else 1 - positive:.4f}" in line
+    assert predictor.revision[:15] not in shown
+
+
+@pytest.mark.parametrize("inputs", [("Fine.",), ("in.csv",)])
+def test_a_format_is_refused_where_it_would_be_ignored(inputs: tuple[str, ...], folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^--format: is for standard input"):
+        run(*inputs, model=str(folder), format="jsonl")
+
+
+def test_a_model_of_generated_texts_is_named_as_such_once_and_no_other(
+    folder: Path, tiny_models: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generated = finetuned(tiny_models("gpt2"), tmp_path / "generated", generated_texts=True)
+    run(*TEXTS, model=str(generated), chunk_rows=2)
+    shown = capsys.readouterr()
+    assert shown.err.count("model trained on generated texts only: expect errors on other texts\n") == 1
+    assert "generated" not in shown.out
+    run(*TEXTS, model=str(folder))
+    assert "generated" not in capsys.readouterr().err
 
 
 def test_no_label_is_an_empty_field_and_null(tiny_models: Callable[[str], Path], tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_words_are_coloured_by_sign_and_size_and_not_by_colour_alone(address: st
     for word, weight in weights.items():
         entries.append({"text": word, "start": len(text) + 1, "end": len(text) + 1 + len(word), "weight": weight})
         text += f"😀{word}"  # one letter to Python, two to JavaScript
-    answer = [{"predicted": "positive", "probability_positive": 0.9, "attribution": entries}]
+    answer = [{"predicted": "positive", "probability_positive": 0.9, "text": text, "attribution": entries}]
     chromium.open(address)
     answer_with(chromium, {"predictions": answer})
     write(chromium, text)
@@ -275,9 +275,10 @@ def test_the_page_tells_what_the_server_refuses_and_that_a_model_abstains(addres
     chromium.click("button")
     chromium.wait_for("document.querySelector('#status').classList.contains('error')")
     told = chromium.run("document.querySelector('#status').textContent")
-    assert told == "texts.0: found a length of 600, must have at most 500 characters"
+    assert told.startswith('texts.0: found "a a a ')
+    assert told.endswith("..., must have a length of at most 500 characters")
     assert chromium.run("document.querySelector('#result').hidden")
-    silent = {"predicted": None, "probability_positive": 0.5, "attribution": []}
+    silent = {"predicted": None, "probability_positive": 0.5, "text": "", "attribution": []}
     answer_with(chromium, {"predictions": [silent]})
     chromium.click("button")
     wait_for_answer(chromium)

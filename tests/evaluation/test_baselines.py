@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import re
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.optimize import minimize
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sentiment.builtin.grammar import Mix, generate
 from sentiment.evaluation import metrics
 from sentiment.evaluation.baselines import (
     LONG_WORDS,
@@ -23,9 +25,11 @@ from sentiment.evaluation.baselines import (
     linear_probe,
     log_count_ratio,
     majority,
+    mark_negation,
     nbsvm,
     squash,
     tfidf_lr,
+    tfidf_negation_lr,
 )
 from sentiment.pipeline.labels import SPLITS
 
@@ -45,12 +49,12 @@ def by_split(*parts: Any) -> dict[str, Any]:
 
 
 def predict(test: list[str], validation_labels: np.ndarray = VALIDATION_LABELS) -> np.ndarray:
-    return tfidf_lr(by_split(TEXTS, VALIDATION, test), by_split(LABELS, validation_labels))
+    return tfidf_lr(by_split(TEXTS, VALIDATION, test), by_split(LABELS, validation_labels))["test"]
 
 
 def test_majority_gives_every_review_the_share_of_positive_labels_in_train() -> None:
-    assert majority(np.array([1, 1, 1, 0]), 3).tolist() == [0.75, 0.75, 0.75]
-    assert majority(np.array([0, 0, 1]), 2).tolist() == [1 / 3, 1 / 3]
+    scores = majority(by_split(np.array([1, 1, 1, 0]), np.array([0]), np.array([0, 1])))
+    assert {split: values.tolist() for split, values in scores.items()} == {"validation": [0.75], "test": [0.75, 0.75]}
 
 
 def test_tfidf_learns_a_separable_set() -> None:
@@ -67,7 +71,7 @@ def test_word_pairs_tell_what_single_words_cannot() -> None:
     labels = np.array([0, 1] * 10)
     positive = tfidf_lr(
         by_split(texts, texts[:2], ["not good but fine", "good not but fine"]), by_split(labels, labels[:2])
-    )
+    )["test"]
     assert positive[0] < 0.3
     assert positive[1] > 0.7
 
@@ -92,7 +96,7 @@ def test_validation_chooses_the_strength_of_the_penalty() -> None:
 
 
 def test_a_validation_split_of_one_label_is_no_obstacle() -> None:
-    positive = tfidf_lr(by_split(TEXTS, VALIDATION[:2], TEST), by_split(LABELS, np.array([1, 1])))
+    positive = tfidf_lr(by_split(TEXTS, VALIDATION[:2], TEST), by_split(LABELS, np.array([1, 1])))["test"]
     assert (positive[:4] > 0.5).tolist() == [True, True, False, False]
 
 
@@ -125,6 +129,60 @@ def test_tfidf_is_scikit_learns_to_the_bit(validation_labels: np.ndarray) -> Non
     positive = predict(TEST, validation_labels)
     models = [LogisticRegression(C=c, solver="liblinear", random_state=0).fit(train, LABELS) for c in PENALTIES]
     assert sum(np.array_equal(model.predict_proba(test)[:, 1], positive) for model in models) == 1
+
+
+def marked_by_hand(text: str) -> list[str]:
+    """Walk over words and punctuation marks one by one: NOT_ is on from a negation word to the next mark."""
+    negations = {"not", "no", "never", "nothing", "nobody", "none", "neither", "nor", "cannot", "without", "hardly"}
+    marked, on = [], False
+    for piece in re.findall(r"[\w'\u2019]+|[.,:;!?()\"\n]", text):
+        if not re.match(r"[\w'\u2019]", piece):
+            on = False
+        else:
+            marked.append(f"NOT_{piece}" if on else piece)
+            on = on or piece.lower() in negations or piece.lower().endswith(("n't", "n\u2019t"))
+    return marked
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("It is not good at all, but cheap.", "It is not NOT_good NOT_at NOT_all, but cheap."),
+        ("I didn't like it! Fun", "I didn't NOT_like NOT_it! Fun"),
+        ("I don\u2019t know; nothing", "I don\u2019t NOT_know; nothing"),
+        ("Nobody says it isn't fine. So it is", "Nobody NOT_says NOT_it NOT_isn't NOT_fine. So it is"),
+        ("A notable knot (never dull) here", "A notable knot (never NOT_dull) here"),
+        ("NO WAY\nback", "NO NOT_WAY\nback"),
+        ("Good.", "Good."),
+    ],
+)
+def test_negation_is_marked_from_the_negation_word_to_the_next_punctuation_mark(text: str, marked: str) -> None:
+    """The third sentence of section 6 of Pang et al. 2002: every word between the two."""
+    assert mark_negation(text) == marked
+    assert re.findall(r"[\w'\u2019]+", marked) == marked_by_hand(text)
+
+
+def test_negation_is_marked_alike_by_a_walk_over_the_words_of_generated_reviews() -> None:
+    texts = [review.text for review in islice(generate("marking", Mix(0.5, 0.3, 0.1, 0.2, 0.5, 0.0)), 300)]
+    found = [re.findall(r"[\w'\u2019]+", mark_negation(text)) for text in texts]
+    assert found == [marked_by_hand(text) for text in texts]
+    assert sum("NOT_" in word for words in found for word in words) > 1000
+
+
+def test_negation_marking_tells_what_words_and_pairs_cannot() -> None:
+    """A negation two words away turns the label: each word and each pair is equally often under both labels."""
+    rows = [
+        (f"{no} one {far} {word}", (no == "so") == (word in GOOD))
+        for no in ("so", "not")
+        for far in THINGS
+        for word in GOOD + BAD
+    ]
+    texts, labels = [text for text, _ in rows], np.array([label for _, label in rows]).astype(int)
+    parts = by_split(texts, texts, ["so one day great", "not one day great"]), by_split(labels, labels)
+    assert tfidf_lr(*parts)["test"] == pytest.approx([0.5, 0.5], abs=0.05)
+    high, low = tfidf_negation_lr(*parts)["test"]
+    assert high > 0.8
+    assert low < 0.2
 
 
 TOY = ["good good film", "a good plot", "bad film", "bad bad plot", "a film"]
@@ -189,18 +247,20 @@ def test_nbsvm_is_that_of_dense_arithmetic() -> None:
     """Validation decides between the strengths by accuracy; where all are right, the first one stays."""
     test = ["good plot", "bad film", "a bad good film", "film", "unknown words", "bad", "good"]
     margins = dense_nbsvm(TOY, TOY_LABELS, test, NBSVM_PENALTIES[0])
-    scores = nbsvm(by_split(TOY, ["good", "bad bad"], test), by_split(TOY_LABELS, np.array([1, 0])))
+    scores = nbsvm(by_split(TOY, ["good", "bad bad"], test), by_split(TOY_LABELS, np.array([1, 0])))["test"]
     assert scores == pytest.approx((1 + margins / (1 + np.abs(margins))) / 2, abs=1e-4)
     assert np.array_equal(scores > 0.5, margins > 0)
     assert np.array_equal(np.argsort(scores), np.argsort(margins))
 
 
 def test_nbsvm_learns_a_separable_set() -> None:
-    scores = nbsvm(by_split(TEXTS, VALIDATION, TEST), by_split(LABELS, VALIDATION_LABELS))
+    scores, again = (
+        nbsvm(by_split(TEXTS, VALIDATION, TEST), by_split(LABELS, VALIDATION_LABELS))["test"] for _ in range(2)
+    )
     assert scores.shape == (5,)
     assert ((scores > 0) & (scores < 1)).all()
     assert (scores[:4] > 0.5).tolist() == [True, True, False, False]
-    assert np.array_equal(scores, nbsvm(by_split(TEXTS, VALIDATION, TEST), by_split(LABELS, VALIDATION_LABELS)))
+    assert np.array_equal(scores, again)
 
 
 def test_nbsvm_takes_the_strength_that_is_right_more_often_on_validation() -> None:
@@ -211,7 +271,9 @@ def test_nbsvm_takes_the_strength_that_is_right_more_often_on_validation() -> No
     shares = np.where(labels[:, None] == 1, np.linspace(0.1, 0.5, 40), np.linspace(0.5, 0.1, 40))
     texts = [" ".join(words[row]) for row in rng.random((300, 40)) < shares]
     train, train_labels, held, held_labels = texts[:150], labels[:150], texts[150:250], labels[150:250]
-    scores = nbsvm(by_split(train, held, held), by_split(train_labels, held_labels))
+    found = nbsvm(by_split(train, held, held), by_split(train_labels, held_labels))
+    scores = found["test"]
+    assert np.array_equal(scores, found["validation"])
     margins = [dense_nbsvm(train, train_labels, held, penalty) for penalty in NBSVM_PENALTIES]
     right = [float(((margin > 0) == (held_labels == 1)).mean()) for margin in margins]
     assert len(set(right)) > 1
@@ -272,25 +334,25 @@ def test_the_probe_is_the_minimum_of_the_penalised_loss(rows: int, contradicted:
         stated, answer = by_minimising(train, labels, penalty, held, test)
         losses.append(-np.log(np.where(held_labels == 1, stated, 1 - stated)).mean())
         answers.append(answer)
-    positive = linear_probe(by_split(train, held, test), by_split(labels, held_labels))
+    positive = linear_probe(by_split(train, held, test), by_split(labels, held_labels))["test"]
     assert positive == pytest.approx(answers[int(np.argmin(losses))], abs=1e-4)
     assert (np.argmin(losses) == 0) == contradicted
 
 
 def test_the_probe_reads_either_precision_alike_and_repeats_its_bits() -> None:
     (train, labels), (held, held_labels), (test, _) = draw_features(200, 1), draw_features(200, 2), draw_features(50, 3)
-    positive = linear_probe(by_split(train, held, test), by_split(labels, held_labels))
-    assert positive.dtype == np.float64
-    assert np.array_equal(positive, linear_probe(by_split(train, held, test), by_split(labels, held_labels)))
     wide = [part.astype(np.float64) for part in (train, held, test)]
-    assert np.array_equal(positive, linear_probe(by_split(*wide), by_split(labels, held_labels)))
+    parts = ((train, held, test), (train, held, test), wide)
+    positive, *others = (linear_probe(by_split(*p), by_split(labels, held_labels))["test"] for p in parts)
+    assert positive.dtype == np.float64
+    assert all(np.array_equal(positive, other) for other in others)
 
 
 def test_the_probe_takes_more_features_than_rows_and_what_can_be_told_apart() -> None:
     rng = np.random.default_rng(0)
     labels = np.array([0, 1] * 15)
     features = rng.standard_normal((30, 100)) + 3 * labels[:, None]
-    positive = linear_probe(by_split(*[features] * 3), by_split(labels, labels))
+    positive = linear_probe(by_split(*[features] * 3), by_split(labels, labels))["test"]
     assert np.array_equal(positive > 0.5, labels == 1)
 
 

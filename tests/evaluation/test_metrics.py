@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from sentiment.evaluation import metrics
 
@@ -83,11 +83,17 @@ def expected_calibration_error(labels: np.ndarray, positive: np.ndarray, bins: i
     return total / len(labels)
 
 
-def exact_mcnemar(better: int, worse: int) -> float:
-    """Add up the binomial terms of both tails, as exact fractions."""
-    n = better + worse
-    tail = sum(Fraction(math.comb(n, k), 2**n) for k in range(min(better, worse) + 1))
-    return float(min(Fraction(1), 2 * tail))
+def score_statistic(better: int, worse: int, n: int, difference: float) -> float:
+    """Standardise the difference observed by its error if the true one is given, all by maximising the likelihood."""
+
+    def unlikelihood(share: float) -> float:
+        """Of `share` of rows that only the first model is right about, and `difference` more for the second."""
+        cells = [(better, share + difference), (worse, share), (n - better - worse, 1 - 2 * share - difference)]
+        return -sum(count * math.log(max(chance, 1e-300)) for count, chance in cells if count)
+
+    bounds = (max(0.0, -difference), (1 - difference) / 2)
+    share = minimize_scalar(unlikelihood, bounds=bounds, method="bounded", options={"xatol": 1e-13}).x
+    return (better - worse - n * difference) / math.sqrt(n * (2 * share + difference - difference**2))
 
 
 def test_every_measure_is_as_worked_by_hand() -> None:
@@ -134,7 +140,7 @@ def test_predictions_of_one_class_only_give_finite_measures_without_a_warning(st
     found = metrics.measure(labels, positive, 10)
     assert all(math.isfinite(value) for value in found.values())
     assert (found["accuracy"], found["mcc"], found["roc_auc"]) == (0.5, 0.0, 0.5)
-    assert math.isfinite(metrics.gain(labels, positive, 1 - positive, 100, 0)["log_loss"])
+    assert all(math.isfinite(value) for value in metrics.gain(labels, positive, 1 - positive).values())
     assert len(metrics.calibration_bins(labels, positive, 10)) == 1
 
 
@@ -156,46 +162,67 @@ def test_calibration_bins_hold_every_row_once_and_a_certain_one_in_the_last() ->
     ]
 
 
-@pytest.mark.parametrize(("better", "worse"), [(9, 3), (3, 9), (5, 5), (1, 0), (0, 6), (40, 17)])
-def test_mcnemar_p_is_the_sum_of_the_binomial_terms(better: int, worse: int) -> None:
-    labels = np.ones(60, dtype=int)
-    before = np.array([0.2] * better + [0.8] * worse + [0.7] * (60 - better - worse))
-    after = np.array([0.8] * better + [0.2] * worse + [0.6] * (60 - better - worse))
-    found = metrics.gain(labels, before, after, 100, 0)
-    assert found["mcnemar_p"] == pytest.approx(exact_mcnemar(better, worse), rel=1e-9)
-    assert found["accuracy"] == pytest.approx((better - worse) / 60, abs=1e-15)
+def compared(better: int, worse: int, n: int) -> dict[str, float]:
+    """Compare two models of which each alone is right about so many of n reviews."""
+    before = np.array([0.2] * better + [0.8] * worse + [0.7] * (n - better - worse))
+    after = np.array([0.8] * better + [0.2] * worse + [0.6] * (n - better - worse))
+    return metrics.gain(np.ones(n, dtype=int), before, after)
+
+
+PAIRS = [(9, 3, 60), (3, 9, 60), (5, 5, 60), (1, 0, 60), (0, 6, 60), (40, 17, 60), (5, 0, 1500), (700, 30, 1500)]
+
+
+@pytest.mark.parametrize(("better", "worse", "n"), PAIRS)
+def test_the_difference_and_its_interval_are_those_of_the_score_test(better: int, worse: int, n: int) -> None:
+    """At both limits the statistic is that of a tail of 2.5 %; at no difference it is McNemar's."""
+    found, z = compared(better, worse, n), NormalDist()
+    assert found["accuracy"] == pytest.approx((better - worse) / n, abs=1e-15)
+    assert score_statistic(better, worse, n, found["accuracy_low"]) == pytest.approx(z.inv_cdf(0.975), rel=1e-4)
+    assert score_statistic(better, worse, n, found["accuracy_high"]) == pytest.approx(z.inv_cdf(0.025), rel=1e-4)
+    mcnemar = (better - worse) / math.sqrt(better + worse)
+    assert score_statistic(better, worse, n, 0.0) == pytest.approx(mcnemar, rel=1e-4)
+    assert found["mcnemar_p"] == pytest.approx(math.erfc(abs(mcnemar) / math.sqrt(2)), rel=1e-9)
+
+
+def test_the_interval_leaves_zero_out_exactly_where_p_is_below_a_twentieth() -> None:
+    verdicts = set()
+    for better in range(16):
+        for worse in range(16):
+            found = compared(better, worse, 100)
+            outside = not found["accuracy_low"] <= 0 <= found["accuracy_high"]
+            assert outside == (found["mcnemar_p"] < 0.05), (better, worse)
+            verdicts.add(outside)
+    assert verdicts == {True, False}
+
+
+@pytest.mark.parametrize("n", [60, 100])
+def test_the_interval_covers_the_true_difference_in_95_of_100_samples(n: int) -> None:
+    """Of models that are alone right in 0.15 and 0.05 of all reviews."""
+    rng = np.random.default_rng(n)
+    drawn = [tuple(counts[:2]) for counts in rng.multinomial(n, [0.15, 0.05, 0.8], size=4000)]
+    limits = {pair: metrics.difference_interval(*pair, n) for pair in set(drawn)}
+    covered = np.mean([limits[pair][0] <= 0.1 <= limits[pair][1] for pair in drawn])
+    assert 0.94 < covered < 0.965
+
+
+@pytest.mark.parametrize(("better", "worse", "limits"), [(8, 0, (0.1, 1.0)), (0, 8, (-1.0, -0.1)), (0, 0, (-0.5, 0.5))])
+def test_the_interval_has_limits_where_all_or_no_reviews_differ(
+    better: int, worse: int, limits: tuple[float, float]
+) -> None:
+    low, high = metrics.difference_interval(better, worse, 8)
+    assert limits[0] <= low <= (better - worse) / 8 <= high <= limits[1]
+    assert low < high
+
+
+def test_a_p_value_is_never_zero() -> None:
+    assert 0 < compared(50_000, 0, 100_000)["mcnemar_p"] < 1e-300
 
 
 def test_equal_predictions_gain_nothing_with_p_one() -> None:
     labels, positive = predictions(100, 0)
-    nothing = {"accuracy": 0.0, "accuracy_low": 0.0, "accuracy_high": 0.0, "log_loss": 0.0, "mcnemar_p": 1.0}
-    assert metrics.gain(labels, positive, positive.copy(), 500, 0) == nothing
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_interval_of_the_gain_is_that_of_resampled_rows(seed: int) -> None:
-    labels, after = predictions(400, seed)
-    before = np.random.default_rng(seed + 100).random(400)
-    found = metrics.gain(labels, before, after, 4000, seed=1)
-    rng, changes = np.random.default_rng(seed + 7), []
-    for _ in range(4000):
-        rows = rng.integers(0, 400, 400)
-        changes.append(
-            ((after[rows] > 0.5) == (labels[rows] == 1)).mean() - ((before[rows] > 0.5) == (labels[rows] == 1)).mean()
-        )
-    low, high = np.percentile(changes, [2.5, 97.5])
-    assert found["accuracy_low"] == pytest.approx(low, abs=0.0101)  # four rows of 400
-    assert found["accuracy_high"] == pytest.approx(high, abs=0.0101)
-    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
-    loss = [-np.log(np.where(labels == 1, p, 1 - p)).mean() for p in (before, after)]
-    assert found["log_loss"] == pytest.approx(loss[1] - loss[0], abs=1e-12)
-
-
-def test_the_interval_of_the_gain_depends_on_its_seed_alone() -> None:
-    labels, after = predictions(400, 0)
-    first, again, other = (metrics.gain(labels, 1 - after, after, 200, seed) for seed in (0, 0, 1))
-    assert first == again
-    assert (first["accuracy_low"], first["accuracy_high"]) != (other["accuracy_low"], other["accuracy_high"])
+    found = metrics.gain(labels, positive, positive.copy())
+    assert (found["accuracy"], found["mcnemar_p"]) == (0.0, 1.0)
+    assert found["accuracy_high"] == pytest.approx(-found["accuracy_low"])
 
 
 def test_slices_count_a_review_under_each_of_its_tags() -> None:
@@ -208,6 +235,13 @@ def test_slices_count_a_review_under_each_of_its_tags() -> None:
     }
     assert list(found) == sorted(found)
     assert metrics.slices(["", ""], np.array([True, False])) == {}
+
+
+def test_label_noise_is_a_ceiling_and_no_slice() -> None:
+    tags = ["film noise", "film", "", "noise product"]
+    assert set(metrics.slices(tags, np.ones(4, dtype=bool))) == {"film", "product"}
+    assert metrics.noise_ceiling(tags) == {"label_noise_ceiling": 0.5}
+    assert metrics.noise_ceiling(["film", "noisy"]) == {}
 
 
 @pytest.mark.parametrize("seed", range(3))

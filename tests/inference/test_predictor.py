@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.backbones import layers
+from sentiment.cli import predict
 from sentiment.engine import heads
 from sentiment.inference.predictor import Prediction, Predictor, predict_label
 from sentiment.pipeline.errors import InputError
@@ -24,7 +26,7 @@ from sentiment.pipeline.params import LoraParams
 from sentiment.reviews.files import CHUNK_ROWS
 from sentiment.tokens.tokenizer import load_tokenizer
 from stages.train import write_model
-from tests.conftest import TEXTS, manifest, run_stages
+from tests.conftest import TEXTS, manifest, parsed_by, run_stages
 from tests.engine.test_heads import asked_of
 
 Change = Callable[..., None]
@@ -97,6 +99,35 @@ def test_predictions_are_those_of_evaluate_whatever_the_batch_and_the_order(
         assert [answer.label for answer in found] == mixed["predicted"].tolist()
 
 
+def test_raw_files_are_answered_as_evaluate_has_answered_their_rows(small: Change, tiny_models: Tiny) -> None:
+    """By the command line, the rows of a file like IMDb's, before and after the stage prepare has normalized them."""
+    around = [
+        ("", ""), (" ", "\n"), ("<br /><br />", "<br />"), ("\ufeff", " \u200b"), ("<p><b>", "</b></p>"),
+        ("\t", "&nbsp;"), ("&quot;", "&#34;\xa0"),
+("&amp;amp; ", ""), ("cafe\u0301 ", " &lt;3"),
+    ]  # fmt: skip
+    rows = [
+        (f"{before}{text.replace(', ', ',<br /><br />')}{after}", number % 2)
+        for number, (text, (before, after)) in enumerate(itertools.product(TEXTS, around))
+    ]
+    folder = Path("data/raw/reviews")
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(folder / "test.csv", index=False)
+    train = [(f"{text} {number}", number % 2) for number, text in enumerate(TEXTS * 6)]
+    pd.DataFrame(train, columns=["text", "label"]).to_csv(folder / "train.csv", index=False)
+    small("gpt2", **{"data.name": "reviews_splits"})
+    run_stages("prepare", "base", "tokenize", "train", "evaluate")
+    predict.predict_rows(parsed_by(predict, "predict", str(folder / "test.csv"), "--output", "labelled.csv"))
+    table = pd.read_parquet("data/predictions/test.parquet")
+    assert len(table) == 2 * len(TEXTS)  # each as it is, and behind a word more; the others are duplicates
+    labelled = pd.read_csv("labelled.csv")
+    found = labelled.iloc[table["source_row"].to_numpy() - 1]
+    assert np.abs(found["probability_positive"].to_numpy() - table["probability_positive"]).max() < ROUNDING
+    assert found["predicted"].tolist() == table["predicted"].tolist()
+    unseen = labelled["probability_positive"].to_numpy().reshape(len(TEXTS), -1)[:, :6]  # what surrounds these texts
+    assert np.ptp(unseen, axis=1).max() < ROUNDING
+
+
 def test_temperature_threshold_and_abstention_come_from_the_folder(tiny_models: Tiny, tmp_path: Path) -> None:
     """The reference asks transformers' own classifier, one text at a time."""
     stated = {"temperature": 3.0, "threshold": 0.45, "abstain_below": 0.65}
@@ -164,7 +195,16 @@ def test_a_stream_is_read_no_further_than_a_chunk_and_numbers_go_on(folder: Path
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "empty text"), ("\n\t ", "empty text"), (None, "empty text"), (3, "no string"), ("caf\udce9", "not UTF-8")],
+    [
+        ("", "empty text"),
+        ("\n\t ", "empty text"),
+        (None, "empty text"),
+        (3, "no string"),
+        ("caf\udce9", "not UTF-8"),
+        ("<br />\u200b", "empty text"),
+        ("\x00", "empty text"),
+        ("\u3164", "empty text"),
+    ],
 )
 def test_what_is_no_text_is_told_by_its_number(text: Any, told: str, folder: Path) -> None:
     with pytest.raises(InputError, match=f"text 2: .*{told}"):
@@ -193,5 +233,5 @@ def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
 
 def test_a_device_that_is_not_here_is_told(folder: Path) -> None:
     absent = "mps" if not torch.backends.mps.is_available() else "cuda"
-    with pytest.raises(InputError, match=rf"device: found {absent}.*allowed: cpu"):
+    with pytest.raises(InputError, match=rf"device: found {absent}.*allowed: auto, .*cpu"):
         Predictor.load(folder, device=absent)

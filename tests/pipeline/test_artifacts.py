@@ -50,6 +50,11 @@ def written(path: Path, content: Any) -> str:
     return path.read_bytes().decode("utf-8")
 
 
+def test_a_p_value_keeps_digits_however_small_it_is(tmp_path: Path) -> None:
+    written(tmp_path / "f.json", {"gain": {"mcnemar_p": 1.23456789e-20, "accuracy": 1.23456789e-20}})
+    assert read_json(tmp_path / "f.json") == {"gain": {"mcnemar_p": 1.23457e-20, "accuracy": 0.0}}
+
+
 def test_json_is_sorted_indented_rounded_and_ends_in_one_newline(tmp_path: Path) -> None:
     content = {"b": 1 / 3, "a": {"d": [1, 2.00000049], "c": "é"}, "B": None, "e": True}
     assert written(tmp_path / "f.json", content) == (

@@ -43,7 +43,7 @@ def test_the_committed_params_are_accepted_and_read_as_written(workspace: Path) 
     assert params.seed == 0
     assert params.data.name == "builtin"
     assert params.prepare.train_rows is None
-    assert params.prepare.strip_html_breaks is True
+    assert params.text.strip_html is True
     assert params.train.learning_rate == pytest.approx(0.0004, rel=1e-12)
 
 
@@ -111,7 +111,7 @@ def test_a_key_with_a_dot_is_no_such_key_and_a_long_value_is_cut() -> None:
         ("plot.dpi", 49, "must be at least 50"),
         ("seed", True, "must be a whole number"),
         ("train.weight_decay", False, "must be a number"),
-        ("prepare.strip_html_breaks", 1, "must be true or false"),
+        ("text.strip_html", 1, "must be true or false"),
         ("prepare.train_rows", "all", "must be a whole number"),
         ("train.epochs", None, "must be a whole number"),
         ("train.learning_rate", "2e-05", "must be a number"),
@@ -125,6 +125,13 @@ def test_a_value_that_is_not_allowed_is_one_problem(key: str, value: Any, words:
     (line,) = problems(**{key: value})
     assert line.startswith(f"{key}: found {json.dumps(value)}")
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("key", "place"), [("prepare.strip_html_breaks", "text.strip_html"), ("tokenize.lowercase", "text.lowercase")]
+)
+def test_a_key_that_has_moved_names_its_new_place(key: str, place: str) -> None:
+    assert problems(**{key: True}) == [f"{key}: no such key any more, its place is {place} now"]
 
 
 def test_an_unknown_name_lists_every_entry_of_the_catalog() -> None:
@@ -173,7 +180,7 @@ def test_a_missing_section_is_told_with_what_it_is_for(workspace: Path) -> None:
 @pytest.mark.parametrize("name", ["params.yaml", "catalog.yaml"])
 def test_a_missing_file_is_named(name: str, workspace: Path) -> None:
     (workspace / name).unlink()
-    with pytest.raises(InputError, match=rf"^{name}: no such file; run from the repository root"):
+    with pytest.raises(InputError, match=rf"^{name}: no such file here; run it from /"):
         load_params()
 
 

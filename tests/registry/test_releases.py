@@ -211,7 +211,7 @@ SLIPS: dict[str, Callable[[Project], object]] = {
         ("not pulled", rf"what lies here: evaluate: {MODEL} deleted, train: {MODEL} deleted; `dvc pull` brings"),
         ("not pushed", r"not on the remote storage: data/predictions/, .* more; `dvc push -r storage` sends it"),
         ("one lost", rf"not on the remote storage: {MODEL}/model-score\.safetensors; `dvc push"),
-        ("no remote", r"no DVC remote to pull from; `dvc remote add -d storage URL` adds one"),
+        ("no remote", r"no DVC remote to pull from; `dvc remote add -d storage URL && dvc push &&"),
         ("unreachable", r"the default remote does not say what it holds: gs is supported, but requires 'dvc-gs'"),
         ("no model", rf"dvc\.yaml: no artifact with the path {MODEL}"),
     ],

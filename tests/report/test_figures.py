@@ -23,7 +23,9 @@ MEASURES: dict[str, Any] = {
     "baselines": {
         "majority": {"accuracy": 0.501, "f1": 0.667, "roc_auc": 0.5},
         "tfidf_lr": {"accuracy": 0.8, "f1": 0.812, "roc_auc": 0.9},
+        "linear_probe": {"accuracy": 0.111, "f1": 0.222, "roc_auc": 0.333},
     },
+    "before": "linear_probe",
     "base": {"accuracy": 0.111, "f1": 0.222, "roc_auc": 0.333},  # no predictions could give these together
     "test": {"accuracy": 0.987, "f1": 0.123, "roc_auc": 0.456},
     "train": {"best_step": 20},
@@ -38,7 +40,7 @@ PAIRS = {
     "predicted": ["negative", "negative", "negative", "positive", "negative", "negative", "positive", "positive"],
 }
 ONE_CLASS = {**PAIRS, "predicted": ["positive"] * 8}
-SCORERS = {"majority": "majority label", "tfidf_lr": "TF-IDF"}
+SCORERS = {"majority": "majority label", "tfidf_lr": "TF-IDF", "linear_probe": "linear probe"}
 TABLES: dict[str, Any] = {
     "scorers": SCORERS,
     "measures": MEASURES,
@@ -131,7 +133,7 @@ def test_the_dots_per_inch_decide_the_size(tmp_path: Path) -> None:
     for dpi in (50, 100):
         save_figure(MAKERS["before_after"](), tmp_path / "p.png", dpi)
         width, height = struct.unpack(">II", chunks((tmp_path / "p.png").read_bytes())[b"IHDR"][:8])
-        assert (width, height) == (7.4 * dpi, 2.0 * dpi)
+        assert (width, height) == (round(7.4 * dpi), round(2.2 * dpi))
 
 
 def test_no_measure_is_computed_here() -> None:
@@ -145,7 +147,13 @@ def test_no_measure_is_computed_here() -> None:
     shown = words(figure)
     for model in (*MEASURES["baselines"].values(), MEASURES["base"], MEASURES["test"]):
         assert f"{model['accuracy']:.3f}" in shown
-    assert shown.index("before fine-tuning") < shown.index("majority label") < shown.index("TF-IDF")
+    assert shown.index("before fine-tuning: linear probe") < shown.index("majority label") < shown.index("TF-IDF")
+
+
+def test_a_line_stands_at_the_majority_label_and_each_score_is_shown_once() -> None:
+    (axes,) = MAKERS["before_after"]().axes
+    assert [line.get_xdata() for line in axes.lines] == [[0.501, 0.501]]
+    assert [round(bar.get_width(), 3) for bar in axes.patches] == [0.111, 0.501, 0.8, 0.987]
 
 
 def test_the_confusion_matrix_counts_the_pairs() -> None:

@@ -13,6 +13,10 @@ LABELS: dict[str, list[Any]] = {"negative": [0, "Negative", "neg"], "positive": 
 NUMBERS = {"0": 0, "negative": 0, "neg": 0, "1": 1, "positive": 1, "pos": 1}
 
 
+def fingerprint(text: str) -> int:
+    return cleaning.fingerprint(cleaning.folded(text))
+
+
 def test_label_words_are_numbered_whatever_their_case() -> None:
     assert cleaning.label_numbers(LABELS) == NUMBERS
 
@@ -59,22 +63,6 @@ def test_a_label_is_known_or_has_a_problem(found: Any, problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        ("one<br />two", "one two"),
-        ("one <BR/>\n two<br>", "one two"),
-        ("<br /><br />", ""),
-        ("a < b and b> c, <b>bold</b>", "a < b and b> c, <b>bold</b>"),
-        ("two  blanks", "two  blanks"),
-        (None, None),
-        (7, 7),
-    ],
-)
-def test_html_breaks_become_single_spaces(text: Any, clean: Any) -> None:
-    assert cleaning.without_breaks(text) == clean
-
-
-@pytest.mark.parametrize(
     ("one", "same"),
     [
         ("The plot is good.", "the PLOT is good"),
@@ -83,10 +71,15 @@ def test_html_breaks_become_single_spaces(text: Any, clean: Any) -> None:
         ("ΚΑΛΟΣ", "καλος"),
         ("电影\uff0c很好\u3002", "电影 很好"),
         ("यह दिन अच्छा है।", "यह दिन अच्छा है"),
+        ("salt &amp; pepper, &quot;good&quot;", 'salt & pepper, "good"'),
+        ("a <b>good</b> plot", "a good plot"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("go\u200bod", "good"),
+        ("a `good` plot ~", "a good plot"),
     ],
 )
 def test_case_punctuation_and_spacing_do_not_count(one: str, same: str) -> None:
-    assert cleaning.fingerprint(one) == cleaning.fingerprint(same)
+    assert fingerprint(one) == fingerprint(same)
 
 
 @pytest.mark.parametrize(
@@ -104,13 +97,16 @@ def test_case_punctuation_and_spacing_do_not_count(one: str, same: str) -> None:
         ("दिन अच्छा", "दीन अच्छा"),  # Hindi: day and poor, told apart by a vowel sign alone
         ("ดี", "ดู"),  # Thai: good and look, likewise
         ("good 👍", "good 👎"),
+        ("a 5+ film", "a 5 film"),
+        ("I <3 it", "I 3 it"),
+        ("$5", "5"),
     ],
 )
 def test_other_words_and_other_signs_do_count(one: str, other: str) -> None:
-    assert cleaning.fingerprint(one) != cleaning.fingerprint(other)
+    assert fingerprint(one) != fingerprint(other)
 
 
 def test_a_fingerprint_fits_into_a_signed_number_of_64_bits() -> None:
-    numbers = [cleaning.fingerprint(f"review {number}") for number in range(100)]
+    numbers = [fingerprint(f"review {number}") for number in range(100)]
     assert len(set(np.array(numbers, dtype=np.int64))) == 100
     assert min(numbers) < -(2**60) < 2**60 < max(numbers)  # over the whole range

@@ -118,6 +118,17 @@ def test_half_a_character_escaped_in_json_is_a_problem_of_its_row() -> None:
     assert [row[2] for row in judged("jsonl", '{"text": "\\ud83d\\ude00"}\n{"text": "\\ud83d"}')] == ["", "not UTF-8"]
 
 
+@pytest.mark.parametrize(
+    ("header", "form"),
+    [("id,text", "csv"), ('"text","label"\r', "csv"), ("label\ttext", "tsv"), ("\ufefftext, id", "csv")],
+)
+def test_a_table_among_plain_texts_is_refused_with_the_option_that_reads_it(header: str, form: str) -> None:
+    with pytest.raises(InputError, match=rf"looks like the header of a {form} file .* --format {form}"):
+        judged("text", f"{header}\ngood,1\n")
+    assert [row[1] for row in judged("text", "text\nmy text, all good\n")] == ["text", "my text, all good"]
+    assert judged("text", "\ufeff") == []
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "json", "jsonl", "text"])
 def test_a_byte_order_mark_is_no_part_of_the_content(form: str) -> None:
     content = {"json": '[{"text": "good"}]', "jsonl": '{"text": "good"}\n', "text": "good\n"}.get(form, "text\ngood\n")
@@ -253,6 +264,10 @@ def test_many_bad_files_are_reported_in_ten_lines() -> None:
     [
         ("good", ""),
         ("  \n\t", "empty text"),
+        ("\u200b\ufeff<br />&nbsp;", "empty text"),
+        ("\x00", "empty text"),
+        ("\u3164", "empty text"),
+        ("<", ""),
         (None, "empty text"),
         (float("nan"), "empty text"),
         (7, "text that is no string"),

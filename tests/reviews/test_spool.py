@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sentiment.reviews import spool
-from sentiment.reviews.cleaning import fingerprint
+from sentiment.reviews.cleaning import fingerprint, folded
 
 
 def rows(first: int, count: int) -> spool.ReviewColumns:
@@ -26,7 +26,7 @@ def test_ids_count_the_rows_of_all_splits_through(tmp_path: Path) -> None:
         "train": [0, 1, 2, 3, 4], "empty": [], "test": [5, 6],
     }  # fmt: skip
     assert list(splits["train"]["label"]) == [1, 0, 1, 0, 1]
-    assert list(splits["test"]["fingerprint"]) == [fingerprint("review 1 ☕"), fingerprint("review 2 ☕")]
+    assert list(splits["test"]["fingerprint"]) == [fingerprint(folded(f"review {number} ☕")) for number in (1, 2)]
     assert {str(kind) for table in splits.values() for kind in table.dtypes} == {"int64"}
 
 

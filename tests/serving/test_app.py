@@ -18,6 +18,7 @@ from tokenizers import normalizers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.inference.predictor import Prediction, Predictor
+from sentiment.reviews.normalization import EVERYTHING
 from sentiment.serving.app import make_app
 from sentiment.serving.schema import Limits
 from tests.conftest import TEXTS
@@ -88,6 +89,14 @@ def test_an_abstention_is_null(predictor: Predictor) -> None:
     silent = replace(predictor, manifest=predictor.manifest.model_copy(update={"abstain_below": 1.0}))
     with TestClient(make_app(silent, LIMITS)) as client:
         assert [one["predicted"] for one in ask(client, *TEXTS)["predictions"]] == [None] * len(TEXTS)
+
+
+def test_the_page_says_so_where_the_model_knows_generated_texts_only(client: TestClient, predictor: Predictor) -> None:
+    manifest = predictor.manifest.model_copy(update={"generated_texts": True})
+    with TestClient(make_app(replace(predictor, manifest=manifest), LIMITS)) as cautious:
+        page = cautious.get("/").text
+    assert page.count("This model was trained on generated texts only: expect errors on other texts.") == 1
+    assert "generated" not in client.get("/").text
 
 
 def test_health_says_what_runs_and_what_it_allows(client: TestClient, predictor: Predictor) -> None:
@@ -164,19 +173,28 @@ def test_the_only_word_has_the_whole_of_the_log_odds(client: TestClient, predict
     assert abs(entry["weight"]) > 1e-3
 
 
+def test_words_are_those_of_the_text_as_the_model_reads_it(tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = finetuned(tiny_models("gpt2"), tmp_path / "folder", text=EVERYTHING.model_dump())
+    raw = " The plot is <b>dull</b>,<br />but&nbsp;the acting is\u200b superb.<br />"
+    with TestClient(make_app(Predictor.load(folder), LIMITS)) as client:
+        found, expected = ask(client, raw, TEXTS[2], attribution=True)["predictions"]
+    assert found == expected
+    assert found["text"] == TEXTS[2]
+
+
 def test_what_the_model_cannot_read_is_told_alone_and_counts_as_undecided_where_it_is_a_rest(folder: Path) -> None:
-    """A tokenizer that drops zero-width spaces, which are no white space to Python."""
+    """A tokenizer that drops snowmen."""
     predictor = Predictor.load(folder, batch_size=2)
-    predictor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\u200b", "")
+    predictor.tokenizer.backend_tokenizer.normalizer = normalizers.Replace("☃", "")
     with TestClient(make_app(predictor, replace(LIMITS, wait_ms=AN_HOUR))) as client, ThreadPoolExecutor(2) as threads:
-        requests = [{"texts": [text]} for text in ("\u200b", "Fine.")]
+        requests = [{"texts": [text]} for text in ("☃", "Fine.")]
         answers = list(threads.map(lambda request: client.post("/predict", json=request), requests))
     assert [answer.status_code for answer in answers] == [422, 200]
     assert "no token" in answers[0].json()["error"]
     with TestClient(make_app(predictor, LIMITS)) as client:
-        [prediction] = ask(client, "Fine \u200b", attribution=True)["predictions"]
+        [prediction] = ask(client, "Fine ☃", attribution=True)["predictions"]
     weights = [entry["weight"] for entry in prediction["attribution"]]
-    positive = predictor(["Fine \u200b"])[0].probability_positive
+    positive = predictor(["Fine ☃"])[0].probability_positive
     assert weights[0] == pytest.approx(logit(positive), abs=1e-5)
     assert len(weights) == 2
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from sentiment.pipeline.errors import InputError
+from sentiment.reviews.normalization import AS_IT_STANDS
 from sentiment.serving.schema import Limits, question_model, read_body, read_question
 from tests.conftest import TEXTS
 
@@ -19,9 +20,9 @@ LIMITS = Limits(max_texts=3, max_characters=50, max_waiting=40, wait_ms=0)
 
 def test_the_longest_texts_fit_however_json_writes_them() -> None:
     for letter in ("a", '"', "é", "😀", "\x01"):
-        body = json.dumps({"texts": [letter * 50] * 3}, indent=1).encode()
+        body = json.dumps({"texts": ["a" + letter * 49] * 3}, indent=1).encode()
         assert len(body) <= LIMITS.max_bytes
-        assert read_question(body, LIMITS).texts == [letter * 50] * 3
+        assert read_question(body, LIMITS, AS_IT_STANDS).texts == ["a" + letter * 49] * 3
     assert LIMITS.max_bytes < 3 * 50 * 12 + 5000
 
 
@@ -52,16 +53,23 @@ def test_of_a_body_that_says_it_is_too_large_nothing_is_read() -> None:
 
 def test_words_are_found_where_they_are_asked_for() -> None:
     body = json.dumps({"texts": ["A fine film.", "Dull"], "attribution": True}).encode()
-    pieces = [[piece.text for piece in found] for found in read_question(body, LIMITS).pieces]
+    pieces = [[piece.text for piece in found] for found in read_question(body, LIMITS, AS_IT_STANDS).pieces]
     assert pieces == [["A", "fine", "film", "."], ["Dull"]]
-    assert read_question(json.dumps({"texts": ["Dull"]}).encode(), LIMITS).pieces == [[]]
+    assert read_question(json.dumps({"texts": ["Dull"]}).encode(), LIMITS, AS_IT_STANDS).pieces == [[]]
 
 
 def test_words_count_towards_what_may_wait() -> None:
     words = " ".join("a" * 19)
-    assert len(read_question(json.dumps({"texts": [words] * 2, "attribution": True}).encode(), LIMITS).pieces[0]) == 19
+    assert (
+        len(
+            read_question(
+                json.dumps({"texts": [words] * 2, "attribution": True}).encode(), LIMITS, AS_IT_STANDS
+            ).pieces[0]
+        )
+        == 19
+    )
     with pytest.raises(InputError, match=r"found 41 to score.* at most 40"):
-        read_question(json.dumps({"texts": [words, words + " a"], "attribution": True}).encode(), LIMITS)
+        read_question(json.dumps({"texts": [words, words + " a"], "attribution": True}).encode(), LIMITS, AS_IT_STANDS)
 
 
 def test_openapi_says_the_limits_that_hold() -> None:
@@ -76,9 +84,9 @@ def test_openapi_says_the_limits_that_hold() -> None:
     ]  # fmt: skip
     for content in good:
         assert validator.is_valid(content)
-        read_question(json.dumps(content).encode(), LIMITS)
+        read_question(json.dumps(content).encode(), LIMITS, AS_IT_STANDS)
     for content in bad:
         assert not validator.is_valid(content)
         with pytest.raises(InputError):
-            read_question(json.dumps(content).encode(), LIMITS)
-    assert read_question(json.dumps({"texts": TEXTS[4:5]}).encode(), LIMITS).texts == ["Fine."]
+            read_question(json.dumps(content).encode(), LIMITS, AS_IT_STANDS)
+    assert read_question(json.dumps({"texts": TEXTS[4:5]}).encode(), LIMITS, AS_IT_STANDS).texts == ["Fine."]

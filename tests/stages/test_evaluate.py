@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 from sentiment.backbones import loading
 from sentiment.inference.predictor import Predictor
 from sentiment.tokens.tokenizer import load_tokenizer
+from stages import evaluate
 from tests.conftest import FAMILIES, run_stages
 from tests.engine.test_heads import asked_of
 
@@ -55,7 +57,7 @@ def test_the_numbers_are_scikit_learns_on_the_written_predictions(small: Change)
     before, after = measures["base"]["accuracy"], measures["test"]["accuracy"]
     assert measures["gain"]["accuracy"] == pytest.approx(after - before, abs=2e-6)
     carried = table["tags"].str.split().explode()
-    assert set(measures["slices"]) == set(carried)
+    assert set(measures["slices"]) == set(carried) - {"noise"}
     for tag, values in measures["slices"].items():
         rows = table[table["tags"].str.split().map(lambda words, tag=tag: tag in words)]
         assert values == {"n": len(rows), "accuracy": pytest.approx(rows["correct"].mean(), abs=1e-6)}
@@ -103,14 +105,53 @@ def test_every_test_row_stands_in_both_tables_with_its_text(small: Change) -> No
     assert (parquet["correct"] == (parquet["label"] == parquet["predicted"])).all()
 
 
-def test_before_is_the_model_that_training_started_from(small: Change) -> None:
-    """With a learning rate too small to move a weight, before and after are one and the same."""
+def test_the_untrained_head_is_the_model_that_training_started_from_and_not_before(small: Change) -> None:
+    """With a learning rate too small to move a weight, the untrained head is as good as the trained one."""
     small(**{"train.learning_rate": 1e-12})
     run_stages(*CHAIN)
-    table = pd.read_parquet("data/predictions/test.parquet")
-    assert np.allclose(table["probability_positive"], table["base_probability_positive"], atol=1e-5)
     measures = json.loads(Path("metrics/evaluate.json").read_text())
-    assert measures["gain"]["mcnemar_p"] == 1
+    assert measures["before"] == "linear_probe"
+    test = {key: measures["test"][key] for key in ("accuracy", "f1", "roc_auc")}
+    assert measures["baselines"]["untrained_head"] == pytest.approx(test, abs=1e-6)
+
+
+def test_a_head_that_the_base_model_brings_is_a_candidate_for_before(small: Change, change: Change) -> None:
+    """The fine-tuned model as the base of the next run, on validation labels that are its own answers."""
+    small(**{"train.epochs": 2})
+    run_stages(*CHAIN)
+    shutil.copytree("models/finetuned", "classifier", ignore=shutil.ignore_patterns("sentiment.json"))
+    validation = pd.read_parquet("data/prepared/validation.parquet")
+    answers = [answer.label for answer in Predictor.load("models/finetuned")(validation["text"].tolist())]
+    own = validation.assign(label=[int(answer == "positive") for answer in answers])
+    own.to_parquet("data/prepared/validation.parquet", index=False)
+    change("catalog.yaml", **{"models.local.path": "classifier"})
+    run_stages("base", "evaluate")
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    assert measures["before"] == measures["best_baseline"] == "own_head"
+    assert measures["base"]["accuracy"] == measures["test"]["accuracy"]
+    assert "untrained_head" not in measures["baselines"]
+
+
+def test_the_headline_is_the_gain_over_the_best_baseline_on_validation(
+    small: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two made-up baselines, one perfect on validation and wrong on test, the other the reverse."""
+
+    def made_up(texts: Any, labels: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+        wrong = {split: np.where(truth == 1, 0.1, 0.9) for split, truth in labels.items()}
+        right = {split: 1 - positive for split, positive in wrong.items()}
+        return {
+            "nbsvm": {"validation": right["validation"], "test": wrong["test"]},
+            "tfidf_lr": {"validation": wrong["validation"], "test": right["test"]},
+        }
+
+    monkeypatch.setattr(evaluate.untuned, "bag_of_words", made_up)
+    small()
+    run_stages(*CHAIN)
+    measures = json.loads(Path("metrics/evaluate.json").read_text())
+    assert measures["best_baseline"] == "nbsvm"
+    assert measures["gain_over_baseline"]["accuracy"] == measures["test"]["accuracy"]
+    assert measures["gain_over_baseline"]["accuracy_low"] > 0
 
 
 @pytest.mark.parametrize(("family", "formulation"), [("gpt2", "label_words"), ("gpt2", "head"), ("bert", "head")])
@@ -157,9 +198,8 @@ def test_before_is_the_strongest_untuned_score_on_validation(
     for method, accuracy in right.items():
         assert measures["baselines"][f"zero_shot_{method}"]["accuracy"] == pytest.approx(accuracy["test"], abs=1e-6)
     best = max(right.values(), key=lambda accuracy: accuracy["validation"])
-    if measures["before"] == "untrained_head":
-        assert formulation == "head"
-    else:
+    assert ("untrained_head" in measures["baselines"]) == (formulation == "head")
+    if measures["before"] != "linear_probe":
         assert right[measures["before"].removeprefix("zero_shot_")]["validation"] == best["validation"]
         assert measures["base"]["accuracy"] == measures["baselines"][measures["before"]]["accuracy"]
 
@@ -169,8 +209,9 @@ def test_a_headed_model_without_words_to_answer_says_so(small: Change, capsys: p
     run_stages(*CHAIN)
     assert "no zero-shot score: params.yaml: tokenize.label_words" in capsys.readouterr().err
     measures = json.loads(Path("metrics/evaluate.json").read_text())
-    assert measures["before"] == "untrained_head"
-    assert set(measures["baselines"]) == {"majority", "tfidf_lr", "nbsvm", "linear_probe"}
+    assert measures["before"] == "linear_probe"
+    names = {"majority", "tfidf_lr", "tfidf_negation_lr", "nbsvm", "linear_probe", "untrained_head"}
+    assert set(measures["baselines"]) == names
 
 
 def test_the_curves_are_written_for_both_models(small: Change) -> None:
@@ -192,6 +233,7 @@ def test_the_curves_are_written_for_both_models(small: Change) -> None:
     assert pairs["predicted"].tolist() == table["predicted"].tolist()
 
 
+@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_change_of_each_layer_is_numpys_from_the_embeddings_upwards(family: str, small: Change) -> None:
     small(family)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from sentiment.report.verdict import verdict
 from stages import plot
 from tests.conftest import ROOT
 
@@ -31,22 +33,19 @@ TEST = {
 }  # fmt: skip
 EVALUATE: dict[str, Any] = {
     "before": "zero_shot_pmi",
+    "best_baseline": "tfidf_lr",
     "test": TEST,
     "base": BASE,
     "baselines": {
         "majority": {"accuracy": 0.5, "f1": 0.666667, "roc_auc": 0.5},
         "tfidf_lr": {"accuracy": 0.5625, "f1": 0.571429, "roc_auc": 0.59375},
+        "zero_shot_pmi": {"accuracy": 0.5, "f1": 0.666667, "roc_auc": 0.4375},
     },
-    "gain": {
-        "accuracy": 0.125,
-        "accuracy_low": -0.25,
-        "accuracy_high": 0.5,
-        "log_loss": -0.290779,
-        "mcnemar_p": 0.6875,
-    },
+    "gain": {"accuracy": 0.125, "accuracy_low": -0.25, "accuracy_high": 0.5, "mcnemar_p": 0.6875},
+    "gain_over_baseline": {"accuracy": 0.0625, "accuracy_low": 0.01, "accuracy_high": 0.1, "mcnemar_p": 1.23457e-09},
     "validation": {"accuracy": 0.875, "log_loss": 0.345679, "temperature": 1.0, "threshold": 0.5},
     "slices": {"film": {"n": 5, "accuracy": 0.8}, "negation": {"n": 2, "accuracy": 0.0}},
-    "data": {"truncated_share": {"test": 0.125}},
+    "data": {"truncated_share": {"test": 0.125}, "label_noise_ceiling": 0.96875},
 }
 PREPARE = {
     "rows": {"train": 80, "validation": 24, "test": 8},
@@ -156,8 +155,13 @@ def test_twice_gives_the_same_bytes(inputs: Path) -> None:
 def test_metrics_json_joins_the_numbers_of_all_stages(inputs: Path) -> None:
     plot.main()
     expected = {
-        **{key: EVALUATE[key] for key in ("test", "base", "baselines", "gain", "validation", "slices")},
-        "data": {**PREPARE, "truncated_share": {"train": 0.0375, "validation": 0.0, "test": 0.125}},
+        **EVALUATE,
+        "builtin": {"data": True, "model": True},
+        "data": {
+            **PREPARE,
+            "label_noise_ceiling": 0.96875,
+            "truncated_share": {"train": 0.0375, "validation": 0.0, "test": 0.125},
+        },
         "train": {key: TRAIN[key] for key in ("steps", "epochs", "tokens", "best_step", "positive_rate")},
     }
     assert json.loads(Path("metrics.json").read_text(encoding="utf-8")) == expected
@@ -169,7 +173,7 @@ def test_what_before_means_is_said(inputs: Path) -> None:
         assert "label words, PMI" in Path("reports", name).read_text(encoding="utf-8")
 
 
-def test_metrics_json_holds_sorted_numbers_of_six_digits_and_nothing_else(inputs: Path) -> None:
+def test_metrics_json_holds_sorted_numbers_of_six_digits_and_two_names(inputs: Path) -> None:
     put("metrics/train.json", {**TRAIN, "epochs": 1 / 3})
     plot.main()
     text = Path("metrics.json").read_text(encoding="utf-8")
@@ -177,9 +181,10 @@ def test_metrics_json_holds_sorted_numbers_of_six_digits_and_nothing_else(inputs
     assert text == json.dumps(content, indent=2, sort_keys=True) + "\n"
     found = dict(leaves(content))
     assert len(found) > 50
-    for key, value in found.items():
-        assert type(value) in (int, float), key
-        assert value == round(value, 6), key
+    assert [key for key, value in found.items() if isinstance(value, str)] == [".before", ".best_baseline"]
+    assert [key for key, value in found.items() if isinstance(value, float) and value != round(value, 6)] == [
+        ".gain_over_baseline.mcnemar_p"
+    ]
     assert found[".train.epochs"] == 0.333333
 
 
@@ -200,11 +205,11 @@ def test_the_report_shows_before_and_after(inputs: Path) -> None:
     for name, before, after, change in (
         ("accuracy", "0.5000", "0.6250", "+0.1250"),
         ("ROC AUC", "0.4375", "0.8125", "+0.3750"),
-        ("log loss", "0.7031", "0.4123", "-0.2908"),
+        ("log loss (lower is better)", "0.7031", "0.4123", "-0.2908"),
     ):
         row = page.split(f"<td>{name}</td>")[1].split("</tr>")[0]
         assert re.findall(r">([+-]?[\d.]+)<", row) == [before, after, change]
-    for shown in ("30.6 % to 86.3 %", "56.2 %", "+12.5", "-25.0 to +50.0", "p = 0.69", "12 rows also in test"):
+    for shown in ("30.6 % to 86.3 %", "56.2 %", "+6.2", "+1.0 to +10.0", "p = 0.69", "12 rows also in test", "96.9 %"):
         assert shown in page, shown
     card = Path("reports/model_card.md").read_text(encoding="utf-8")
     assert "| accuracy | 0.5000 | 0.6250 | +0.1250 |" in card
@@ -226,14 +231,29 @@ def test_what_saving_in_bf16_costs_is_told_where_it_was_done(inputs: Path) -> No
 def test_the_most_confident_mistake_stands_first_and_right_ones_nowhere(inputs: Path) -> None:
     plot.main()
     page = Path("reports/report.html").read_text(encoding="utf-8")
-    assert re.findall(r"<td class=\"number\">(10\d)</td>", page) == ["104", "101", "106", "103"]
+    assert re.findall(r">(10\d): labelled", page) == ["104", "101", "106", "103"]
     assert "surest mistake &lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "right positive" not in page
 
 
+def test_label_noise_is_no_mistake_and_what_was_predicted_is_said(inputs: Path) -> None:
+    table = predictions()
+    table.loc[4, "tags"] = "film noise"
+    put("data/predictions/test.parquet", table)
+    plot.main()
+    page = Path("reports/report.html").read_text(encoding="utf-8")
+    assert re.findall(r">(10\d): labelled (\w+), predicted (\w+), P\(positive\) ([\d.]+)", page) == [
+        ("101", "negative", "positive", "0.9000"),
+        ("106", "positive", "negative", "0.1000"),
+        ("103", "positive", "negative", "0.4500"),
+    ]
+
+
 def test_equally_sure_mistakes_keep_their_order() -> None:
     confidences = [0.75, 0.125, 0.25] * 1000
-    table = pa.table({"id": range(3000), "correct": [False] * 3000, "probability_positive": confidences})
+    table = pa.table(
+        {"id": range(3000), "correct": [False] * 3000, "tags": [""] * 3000, "probability_positive": confidences}
+    )
     surest, others = [n for n in range(3000) if n % 3 == 1], [n for n in range(3000) if n % 3 != 1]
     assert [row["id"] for row in plot.worst_rows(table, 2500)] == [*surest, *others][:2500]
 
@@ -248,7 +268,7 @@ def test_the_number_of_mistakes_shown_changes_the_report_and_not_the_numbers(
     plot.main()
     after = files(inputs)
     page = after["reports/report.html"].decode("utf-8")
-    assert re.findall(r"<td class=\"number\">(10\d)</td>", page) == ["104", "101", "106", "103"][:rows]
+    assert re.findall(r">(10\d): labelled", page) == ["104", "101", "106", "103"][:rows]
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"params.yaml"} | ({"reports/report.html"} if rows < 4 else set())
 
@@ -261,11 +281,18 @@ def test_no_mistakes_and_no_slices_are_no_obstacle(inputs: Path) -> None:
     assert "mistakes" not in Path("reports/report.html").read_text(encoding="utf-8")
 
 
-def test_the_terminal_names_the_report(inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_names_the_report_and_ends_with_the_verdict_of_report_and_card(
+    inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plot.main()
     shown = capsys.readouterr().out
     assert str(Path("reports/report.html")) in shown
     assert "+0.1250" in shown
+    sentences = verdict(json.loads(Path("metrics.json").read_text(encoding="utf-8")))
+    assert shown.splitlines()[-len(sentences) :] == sentences
+    for name in ("report.html", "model_card.md"):
+        content = html.unescape(Path("reports", name).read_text(encoding="utf-8"))
+        assert all(sentence in content for sentence in sentences), name
 
 
 def test_the_facts_of_a_hub_model_name_its_revision() -> None:

@@ -21,6 +21,7 @@ from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.paths import SCRATCH
 from sentiment.reviews import sources, spool
 from sentiment.reviews.files import Chunk
+from sentiment.reviews.normalization import EVERYTHING
 from stages import prepare
 from tests.conftest import ROOT, SETTINGS, peak_memory_of
 
@@ -30,6 +31,7 @@ Pairs = Sequence[tuple[str, Any]]
 PREPARED = [f"data/prepared/{split}.parquet" for split in ("test", "train", "validation")]
 DROPS = ("bad_rows_dropped", "contradictions", "duplicates_dropped", "leaks_dropped", "validation_leaks_dropped")
 NO_DROPS = dict.fromkeys(DROPS, 0)
+NEAR = ("train_test", "validation_test", "train_validation", "train_train")
 
 
 def pairs(count: int, prefix: str = "review", positive: int | None = None) -> list[tuple[str, Any]]:
@@ -90,7 +92,9 @@ def test_the_built_in_reviews_keep_the_contract(builtin: Change, workspace: Path
     assert set(rows["source"]) == {"builtin"}
     assert list(tables["test"]["source_row"]) == list(range(1, 31))
     shares = {split: round(table["label"].mean(), 6) for split, table in tables.items()}
-    assert metrics() == {**NO_DROPS, "rows": {k: len(v) for k, v in tables.items()}, "positive_rate": shares}
+    rows_of = {split: len(table) for split, table in tables.items()}
+    near = {"near_duplicates": dict.fromkeys(NEAR, 0)}
+    assert metrics() == {**NO_DROPS, **near, "rows": rows_of, "positive_rate": shares}
 
 
 @pytest.mark.parametrize("source", ["builtin", "reviews"])
@@ -167,7 +171,7 @@ def test_the_imdb_tree_is_labelled_by_its_folders(local: Change) -> None:
 
 
 def test_breaks_stay_where_they_are_wanted_and_tags_name_the_cues(local: Change) -> None:
-    local("reviews_splits", **{"prepare.strip_html_breaks": False})
+    local("reviews_splits", **{"text.strip_html": False})
     write_csv("data/raw/reviews/train.csv", pairs(40))
     write_csv("data/raw/reviews/test.csv", [("Not good,<br />but WHY?", 0), ("plain", 1), *pairs(4, "test")])
     test = run()["test"]
@@ -190,6 +194,29 @@ def test_repetitions_and_leaks_are_dropped_from_the_split_that_may_lose_them(loc
         for split, count in (("test", 10), ("train", 20), ("validation", 8))
     }
     assert metrics(*DROPS) == dict(zip(DROPS, (0, 2, 5, 4, 1), strict=True))
+
+
+@pytest.mark.parametrize("choice", ["report", "drop", "off"])
+def test_what_is_nearly_the_same_is_counted_and_left_out_where_that_is_chosen(choice: str, local: Change) -> None:
+    """Counted by hand; one word in thirty is another, as where a shop prints one review under two products."""
+    local("reviews_splits", **{"prepare.near_duplicates": choice})
+    story = {name: " ".join(f"{name}{number}" for number in range(30)) for name in "abcde"}
+    near = {name: text.replace(f"{name}29", "other") for name, text in story.items()}
+    train = [*pairs(20, "train"), (story["a"], 1), (story["b"], 0), (story["c"], 1), (near["c"], 1), (story["d"], 0)]
+    validation = [*pairs(8, "validation"), (near["b"], 0), (story["e"], 1)]
+    test = [*pairs(10, "test"), (near["a"], 1), (near["e"], 1), ("train 1 2", 0)]  # the last is too short
+    for split, rows in (("train", train), ("validation", validation), ("test", test)):
+        write_csv(f"data/raw/reviews/{split}.csv", rows)
+    tables = run()
+    assert {split: set(table["text"]) for split, table in tables.items()} == {
+        "train": {text for text, _ in train} - ({story["a"], story["b"]} if choice == "drop" else set()),
+        "validation": {text for text, _ in validation} - ({story["e"]} if choice == "drop" else set()),
+        "test": {text for text, _ in test},
+    }
+    found = metrics()
+    assert found.get("near_duplicates") == (None if choice == "off" else dict.fromkeys(NEAR, 1))
+    assert found["rows"] == {split: len(table) for split, table in tables.items()}
+    assert not list(SCRATCH.iterdir())
 
 
 def test_rows_find_their_texts_again_over_many_chunks_and_row_groups(
@@ -233,22 +260,23 @@ def test_every_row_has_a_number_or_its_problem() -> None:
         ("good", "1.0", ""), ("bad", " NEG ", ""), ("  \n\t", 1, ""), (None, 0, ""), (7, 1, ""), (b"good", 1, ""),
         ("fine", None, ""), ("fine", "", ""), ("", float("nan"), ""), ("fine", "maybe", ""), ("", 2, ""),
         ("caf\udce9", "1", "not UTF-8"), ("", "", "not JSON"), ("<br />", 1, ""),
+        ("\u200b\x00&nbsp;", 1, ""), ("\u3164", 1, ""), (" \x00a ", 1, ""),
     ]  # fmt: skip
     texts, labels, problems = (list(column) for column in zip(*rows, strict=True))
     chunk = Chunk(["a.csv"] * len(rows), range(1, len(rows) + 1), [], (), texts, labels, problems)
     numbers = {"0": 0, "neg": 0, "1": 1}
-    judged = prepare.judge_rows(chunk, numbers, strip_html_breaks=True)
+    judged = prepare.judge_rows(chunk, numbers, EVERYTHING)
     assert judged.problems == [
         "", "", "empty text", "empty text", "text that is no string", "text that is no string",
         "missing label", "missing label", "missing label", "unknown label", "unknown label", "not UTF-8", "not JSON",
-        "empty text",
+        "empty text", "empty text", "empty text", "",
     ]  # fmt: skip
+    assert judged.texts[-1] == "a"
     assert judged.labels == labels
-    assert prepare.judge_rows(chunk, numbers, strip_html_breaks=False).problems[-1] == ""
 
 
 def test_no_rows_at_all_are_judged_without_complaint() -> None:
-    assert prepare.judge_rows(Chunk([], [], [], (), [], [], []), {}, strip_html_breaks=True).problems == []
+    assert prepare.judge_rows(Chunk([], [], [], (), [], [], []), {}, EVERYTHING).problems == []
 
 
 def test_bad_rows_stop_the_stage_with_one_message_about_all_of_them(local: Change) -> None:

@@ -122,4 +122,4 @@ def test_a_stage_run_by_path_says_how_to_run_it() -> None:
             [sys.executable, f"stages/{stage}.py"], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert result.returncode != 0
-        assert "run stages as modules, from the repository root: python -m stages.tokenize" in result.stderr
+        assert "run stages as modules, from the repository's root, such as python -m stages" in result.stderr

@@ -60,6 +60,16 @@ def test_every_family_trains_into_a_folder_that_transformers_loads(family: str, 
     assert not list(Path(".dvc/tmp/scratch").iterdir())
 
 
+@pytest.mark.parametrize("source", ["builtin", "local"])
+def test_the_manifest_says_whether_all_texts_were_generated(source: str, small: Change, change: Change) -> None:
+    small()
+    run_stages("prepare", "base", "tokenize")
+    if source == "local":  # the same rows, from a file of one's own
+        change("params.yaml", **{"data.name": "reviews"})
+    run_stages("train")
+    assert Manifest.read(Path("models/finetuned")).generated_texts == (source == "builtin")
+
+
 def test_the_metrics_tell_the_run(small: Change) -> None:
     small(**{"train.epochs": 2, "train.evaluations_per_epoch": 2, "train.early_stopping_patience": 9})
     run_stages("prepare", "base", "tokenize", "train")
@@ -68,14 +78,14 @@ def test_the_metrics_tell_the_run(small: Change) -> None:
     assert metrics["tokens"] == 2 * sum(load_from_disk("data/tokenized/train")["length"])
     curve = pd.read_csv("plots/training/validation.csv")
     assert curve["step"].tolist() == [0, 5, 10, 15, 20]
-    best = curve[curve["step"] > 0].sort_values("log_loss", kind="stable").iloc[0]
+    best = curve.sort_values("log_loss", kind="stable").iloc[0]
     assert metrics["best_step"] == best["step"]
     assert metrics["validation"]["log_loss"] == best["log_loss"]
 
 
 def test_the_model_kept_is_the_one_of_the_best_step(small: Change) -> None:
     """Scored again from its folder by transformers alone, it has the validation numbers of that step."""
-    small(**{"train.epochs": 3, "train.learning_rate": 0.05, "train.early_stopping_patience": 9})
+    small(**{"train.epochs": 3, "train.learning_rate": 0.005, "train.early_stopping_patience": 9})
     run_stages("prepare", "base", "tokenize", "train")
     metrics = json.loads(Path("metrics/train.json").read_text())
     model = AutoModelForSequenceClassification.from_pretrained("models/finetuned").eval()
@@ -85,7 +95,30 @@ def test_the_model_kept_is_the_one_of_the_best_step(small: Change) -> None:
     positive = torch.softmax(logits.double(), -1)[:, 1].numpy()
     assert log_loss(rows["label"][:], positive) == pytest.approx(metrics["validation"]["log_loss"], abs=1e-4)
     curve = pd.read_csv("plots/training/validation.csv")
-    assert curve[curve["step"] > 0]["log_loss"].min() == pytest.approx(metrics["validation"]["log_loss"], abs=1e-6)
+    best = curve.loc[curve["log_loss"].idxmin()]
+    assert best["step"] == metrics["best_step"] > 0
+    assert best["log_loss"] == pytest.approx(metrics["validation"]["log_loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize("lora", [{}, {"train.lora": {**LORA, "save": "adapter"}}])
+def test_where_no_step_is_better_the_model_before_training_is_kept(
+    lora: dict[str, Any], small: Change, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A learning rate of 1 spoils the model; of early stopping's two evaluations both are worse than the first."""
+    late = {"train.epochs": 9, "train.learning_rate": 1.0, "train.early_stopping_patience": 2}
+    small(**late, **lora)
+    run_stages("prepare", "base", "tokenize", "train")
+    assert "kept step 0 (the model before training: no step was better on validation)" in capsys.readouterr().err
+    curve = pd.read_csv("plots/training/validation.csv")
+    assert curve["step"].tolist() == [0, 10, 20]
+    metrics = json.loads(Path("metrics/train.json").read_text())
+    assert (metrics["best_step"], metrics["steps"]) == (0, 20)
+    assert metrics["validation"]["log_loss"] == curve["log_loss"][0]
+    tokenizer, manifest = load_tokenizer(Path("models/base")), Manifest.read(Path("models/finetuned"))
+    untouched, kept = (heads.load(Path(f"models/{n}"), tokenizer, manifest, seed=0)[0] for n in ("base", "finetuned"))
+    for name, tensor in untouched.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], tensor), name
+    run_stages("evaluate")
 
 
 def test_training_stops_when_validation_gets_no_better(small: Change) -> None:
@@ -224,6 +257,7 @@ def test_accumulated_steps_equal_one_large_batch(small: Change, change: Change) 
         assert ((tensor - parts[name]).abs() < 1e-5).float().mean() > 0.95, name  # but for signs of rounding noise
 
 
+@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frozen_blocks_are_the_same_files_before_and_after(family: str, small: Change) -> None:
     small(family, **{"train.frozen_blocks": 1})
@@ -314,6 +348,7 @@ RUNS = {
 }
 
 
+@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("run", RUNS)
 def test_saved_as_bf16_what_training_changed_is_rounded_and_nothing_else(

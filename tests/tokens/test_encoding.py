@@ -10,10 +10,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from sentiment.pipeline.errors import InputError
+from sentiment.reviews.normalization import AS_IT_STANDS, EVERYTHING
 from sentiment.tokens import encoding
 from sentiment.tokens.encoding import Encoded, check_max_length, encode
 from sentiment.tokens.tokenizer import load_tokenizer
-from tests.conftest import FAMILIES, TEXTS, reading
+from tests.conftest import FAMILIES, TEXTS, manifest, reading
 
 Tiny = Callable[[str], Path]
 
@@ -139,5 +140,13 @@ def test_capitals_are_read_as_small_letters_where_asked(family: str, tiny_models
     tokenizer = load_tokenizer(tiny_models(family))
     loud, quiet = ["The Plot IS Dull. ÉTÉ"], ["the plot is dull. été"]
     kept, _ = lists(encode(tokenizer, loud, reading(60)))
-    lowered, _ = lists(encode(tokenizer, loud, reading(60, lowercase=True)))
+    lower = AS_IT_STANDS.model_copy(update={"lowercase": True})
+    lowered, _ = lists(encode(tokenizer, loud, manifest(text=lower)))
     assert lowered == [plain(tiny_models(family))(quiet[0])["input_ids"]] != kept
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_are_normalized_before_they_are_read(family: str, tiny_models: Tiny) -> None:
+    raw = [" The plot is <b>dull</b>,<br /><br />but the acting\u200b is&nbsp;superb.\n<br />"]
+    ids, _ = lists(encode(load_tokenizer(tiny_models(family)), raw, manifest(text=EVERYTHING)))
+    assert ids == [plain(tiny_models(family))(TEXTS[2])["input_ids"]]

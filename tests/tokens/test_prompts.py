@@ -87,6 +87,26 @@ def test_a_head_needs_no_prompt(tiny_models: Tiny) -> None:
     assert surroundings(tokenizer, manifest(prompt="x")) == ([tokenizer.cls_token_id], [tokenizer.sep_token_id])
 
 
+@pytest.mark.parametrize("family", ["gpt2", "bert", "llama"])
+def test_padding_and_a_cut_in_the_tokenizers_file_change_no_word_and_no_prompt(
+    family: str, tiny_models: Tiny, tmp_path: Path
+) -> None:
+    """As in all-MiniLM-L6-v2, whose tokenizer.json pads everything to 128 tokens."""
+    expected = load_tokenizer(tiny_models(family))
+    set_up = load_tokenizer(tiny_models(family))
+    set_up.save_pretrained(tmp_path)
+    backend = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    backend.enable_padding(length=128, pad_id=0, pad_token=set_up.pad_token)
+    backend.enable_truncation(1)
+    backend.save(str(tmp_path / "tokenizer.json"))
+    one, two = single_words(expected)[:2]
+    words = {"negative": [one], "positive": [two]}
+    found = label_word_ids(load_tokenizer(tmp_path), words, "{review} It was")
+    assert found == label_word_ids(expected, words, "{review} It was")
+    prompt = in_prompt("It is: {review} It was")
+    assert surroundings(load_tokenizer(tmp_path), prompt) == surroundings(expected, prompt)
+
+
 def test_words_become_the_token_with_its_blank_or_without(tiny_models: Tiny) -> None:
     """As in the founding recipe: after "Sentiment: " the word stands bare, after "Sentiment:" with its blank."""
     tokenizer = load_tokenizer(tiny_models("gpt2"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,23 @@ def test_class_weights_are_none_balanced_or_given() -> None:
     assert class_weights("none", labels).tolist() == [1, 1]
     reference = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
     assert class_weights("balanced", labels).tolist() == pytest.approx(reference.tolist())
-    assert class_weights({"positive": 3, "negative": 0.5}, labels).tolist() == [0.5, 3]
+    given = class_weights({"positive": 3, "negative": 0.5}, labels).tolist()
+    assert given[1] / given[0] == pytest.approx(6)
+    assert np.mean([given[label] for label in labels]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "choice", ["none", "balanced", {"negative": 1.0, "positive": 3.0}, {"negative": 40.0, "positive": 2.0}]
+)
+def test_the_mean_loss_of_all_rows_is_torchs_weighted_mean(choice: Any) -> None:
+    """Whatever the size of the weights: torch divides by the sum of the rows' weights."""
+    rng = np.random.default_rng(0)
+    labels, logits = (rng.random(40) < 0.3).astype(int), torch.tensor(rng.normal(size=(40, 2)))
+    relative = {"none": [1.0, 1.0], "balanced": [1 / (labels == 0).sum(), 1 / (labels == 1).sum()]}
+    given = relative[choice] if isinstance(choice, str) else [choice["negative"], choice["positive"]]
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(labels), torch.tensor(given).double())
+    loss = ClassificationLoss(class_weights(choice, labels), 0.0, 0.0)
+    assert float(loss(SimpleNamespace(logits=logits), torch.tensor(labels))) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_oversampling_repeats_every_row_of_the_rarer_label_equally_often() -> None:
