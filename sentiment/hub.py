@@ -48,5 +48,5 @@ def fetch(entry: Mapping[str, Any], where: str, kind: Literal["model", "dataset"
         raise InputError(
             f"{where}: {name} at {revision[:7]} is not in the hub's cache and cannot be fetched "
             f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}); check the "
-            "network and HF_HUB_OFFLINE, or choose a built-in or local entry"
+            "network and HF_HUB_OFFLINE, or choose an entry of another source, such as minilm-package for a model"
         ) from error

@@ -2,7 +2,8 @@
 
 In: the model that `model.name` chooses in catalog.yaml: the built-in miniature GPT-2, pre-trained here on unlabelled
 built-in reviews; a hub model by pinned revision (the hub's cache and offline mode are honoured, only safetensors are
-read, no code that lies beside a model is run); or a Hugging Face folder below models/local.
+read, no code that lies beside a model is run); a Hugging Face folder below models/local; or one that an installed
+package carries.
 Out: models/base, with model.sketches beside the weights, by which `python -m sentiment diff` compares models it
 does not load; metrics/base.json.
 """
@@ -22,6 +23,7 @@ from sentiment.checkpoints.blocks import save_blocks
 from sentiment.checkpoints.sketches import write_sketches
 from sentiment.checkpoints.tensors import stored_types
 from sentiment.hub import fetch
+from sentiment.packages import installed_model
 from sentiment.pipeline.artifacts import write_json
 from sentiment.pipeline.catalog import catalog_entry
 from sentiment.pipeline.errors import InputError, exit_on_input_error
@@ -79,6 +81,13 @@ def build(entry: dict[str, Any], params: BaseParams, device: str, seed: int, fol
     return {"pretraining": {"tokens": blocks.numel(), "log_loss": loss}, "parameters": parameters(weights)}
 
 
+def find(entry: dict[str, Any], where: str) -> Path:
+    """Find the folder of a model that was pretrained elsewhere; from the hub, it is fetched."""
+    if entry["source"] == "local":
+        return Path(entry["path"])
+    return installed_model(entry, where) if entry["source"] == "package" else fetch(entry, where, "model", FILES)
+
+
 def adopt(source: Path, folder: Path) -> dict[str, Any]:
     """Rewrite a Hugging Face folder with one file per block; its weights stay what they are.
 
@@ -119,8 +128,7 @@ def main() -> None:
         if entry["source"] == "builtin":
             metrics = build(entry, all_params.base, device, seed, BASE)
         else:
-            source = Path(entry["path"]) if entry["source"] == "local" else fetch(entry, where, "model", FILES)
-            metrics = adopt(source, BASE)
+            metrics = adopt(find(entry, where), BASE)
         write_sketches(BASE)
         write_json(BASE_METRICS, metrics)
     say(f"{metrics['parameters']} parameters in {BASE}")

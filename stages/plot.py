@@ -28,7 +28,7 @@ from sentiment.pipeline.paths import (
 )
 from sentiment.report.figures import draw_all
 from sentiment.report.pages import SLICES, TEMPLATES, comparison_rows, data_url, print_comparison, render
-from sentiment.report.verdict import SCORERS, verdict
+from sentiment.report.verdict import SCORERS, outcome, verdict
 
 MODELS = ("base", "finetuned")
 
@@ -90,6 +90,7 @@ def main() -> None:
         "m": measures,
         "comparison": comparison,
         "scorers": SCORERS,
+        "outcome": outcome(measures["gain_over_baseline"]),
         "verdict": verdict(measures),
         "slices": {tag: SLICES[tag] for tag in measures["slices"] if tag in SLICES},
         "params": all_params.model_dump(),

@@ -25,7 +25,7 @@ from sentiment.checkpoints.blocks import held_tensors
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.engine import heads
 from sentiment.pipeline.artifacts import write_csv, write_json
-from sentiment.pipeline.catalog import catalog_entry
+from sentiment.pipeline.catalog import catalog_entry, warn_if_too_small
 from sentiment.pipeline.errors import exit_on_input_error
 from sentiment.pipeline.params import TrainParams, load_params
 from sentiment.pipeline.paths import BASE, FINETUNED, TOKENIZED, TRAIN_METRICS, TRAINING_CURVES
@@ -91,6 +91,7 @@ def main() -> None:
     params = all_params.train
     seed = all_params.seed
     device = set_up_torch(seed, all_params.threads, all_params.device)
+    warn_if_too_small(all_params)
     check_precision(params.precision, device)
     check_compiler(params.compile, device)
     train, validation = (load_from_disk(TOKENIZED / split) for split in ("train", "validation"))

@@ -12,18 +12,21 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from sentiment.builtin.grammar import Mix
 from sentiment.checkpoints.manifest import Manifest
 from sentiment.reviews.normalization import AS_IT_STANDS
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 ROOT = Path(__file__).parent.parent
+EVERY_MEANS = Mix(**{field.name: 0.5 for field in fields(Mix)})  # of the built-in reviews
 SETTINGS = ("params.yaml", "params.schema.json", "catalog.yaml", "recipes.yaml")
 FAMILIES = ("gpt2", "distilbert", "bert", "roberta", "llama")
 
@@ -114,6 +117,13 @@ def tiny_config(family: str, vocabulary: int) -> Any:
             )
         case "bert":
             return t.BertConfig(vocab_size=vocabulary, max_position_embeddings=64, **encoder)
+        case "modernbert":
+            return t.ModernBertConfig(
+                vocab_size=vocabulary, max_position_embeddings=64, global_attn_every_n_layers=2, local_attention=8,
+                pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3, **encoder,
+            )  # fmt: skip
+        case "electra":
+            return t.ElectraConfig(vocab_size=vocabulary, max_position_embeddings=64, embedding_size=16, **encoder)
         case "roberta":
             return t.RobertaConfig(vocab_size=vocabulary, max_position_embeddings=66, pad_token_id=1, **encoder)
         case _:
@@ -167,6 +177,8 @@ LANGUAGE_MODELS = {
     "distilbert": "DistilBertForMaskedLM",
     "bert": "BertForMaskedLM",
     "roberta": "RobertaForMaskedLM",
+    "modernbert": "ModernBertForMaskedLM",
+    "electra": "ElectraForPreTraining",  # the discriminator, as Google published it
 }
 
 
@@ -231,7 +243,7 @@ def small(workspace: Path, change: Callable[..., None], tiny_models: Callable[[s
     def shrink(family: str = "gpt2", **params: Any) -> None:
         change("catalog.yaml", **{"datasets.builtin.rows": {"train": 80, "validation": 24, "test": 30}})
         change("catalog.yaml", **{"models.local.path": str(tiny_models(family))})
-        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48}
+        few = {"train.epochs": 1, "train.batch_size": 8, "tokenize.max_length": 48, "tokenize.augmentation.copies": 0}
         change("params.yaml", **{"model.name": "local", **few, **params})
 
     return shrink

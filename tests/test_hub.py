@@ -126,7 +126,9 @@ def test_a_revision_that_is_no_commit_is_refused(revision: str | None) -> None:
 def test_what_is_not_cached_cannot_be_had_offline(tmp_path: Path) -> None:
     answer = fetched("org/mine", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
     assert answer.startswith(f"InputError: {WHERE}: org/mine at {COMMIT[:7]} is not in the hub's cache and cannot be")
-    assert answer.endswith("check the network and HF_HUB_OFFLINE, or choose a built-in or local entry")
+    assert answer.endswith(
+        "check the network and HF_HUB_OFFLINE, or choose an entry of another source, such as minilm-package for a model"
+    )
 
 
 class StandIn(BaseHTTPRequestHandler):

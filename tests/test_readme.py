@@ -61,7 +61,8 @@ def check_pip(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         assert (ROOT / words[3]).is_file()
     else:
         pinned = "".join((ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt"))
-        assert words[2] in pinned
+        packages = (ROOT / "catalog.yaml").read_text().replace("package: ", "").replace("\n    version: ", "==")
+        assert words[-1] in packages if "--no-deps" in words else words[2] in pinned
 
 
 def check_benchmark(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BUFFERS = (  # not learnt but computed by every model; older versions of transformers wrote them into files
     ".attn.bias", ".masked_bias", ".position_ids", ".token_type_ids", ".inv_freq",
 )  # fmt: skip
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt")
 _FLOATING = ("F64", "F32", "F16", "BF16")  # as safetensors names its types
 _SUPPORTED = (
     "supported are encoders and decoders with a limit of positions and a classifier in transformers, such as "
@@ -27,7 +28,7 @@ _SUPPORTED = (
 
 
 def check_folder(folder: Path) -> None:
-    """Raise if a folder is no Hugging Face model with safetensors.
+    """Raise if a folder is no Hugging Face model with safetensors and a tokenizer.
 
     Raises:
         InputError: says which file is missing, or that the weights are pickled.
@@ -39,6 +40,11 @@ def check_folder(folder: Path) -> None:
         raise InputError(
             f"{folder}: no *.safetensors; other weights found: {pickled}. Pickled weights can run code when read "
             "and are refused; save the model with save_pretrained to get safetensors"
+        )
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES) and not any(folder.glob("*.model")):
+        raise InputError(
+            f"{folder}: no tokenizer; {', '.join(TOKENIZER_FILES)} or *.model must lie there, as the tokenizer's "
+            "save_pretrained writes them"
         )
     if (folder / "adapter_config.json").is_file():
         raise InputError(

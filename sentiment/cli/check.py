@@ -7,13 +7,15 @@ they are at hand: in the entry's folder, the hub's cache, or models/base. Nothin
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sentiment.cli import forecast
 from sentiment.cli.options import Commands, Options, add_command
-from sentiment.pipeline.catalog import catalog_entry, read_yaml
+from sentiment.packages import installed_model
+from sentiment.pipeline.catalog import catalog_entry, read_yaml, warn_if_too_small
 from sentiment.pipeline.errors import InputError
 from sentiment.pipeline.params import Params, load_params
 from sentiment.pipeline.paths import BASE, CATALOG, PARAMS
@@ -54,6 +56,9 @@ def model_folder(name: str) -> Path | None:
     entry = catalog_entry("models", name)
     if entry["source"] == "local":
         return Path(entry["path"])
+    if entry["source"] == "package":
+        with suppress(InputError):  # check_model says it
+            return installed_model(entry, name)
     lock = Path("dvc.lock")
     stages = read_yaml(lock)["stages"] if lock.is_file() else {}
     made = stages.get("base", {}).get("params", {})
@@ -76,9 +81,11 @@ def check_model(params: Params) -> None:
     from sentiment.backbones.checks import check_folder, check_shards  # here, since they load NumPy
 
     entry = catalog_entry("models", params.model.name)
-    if entry["source"] == "local":
-        check_folder(Path(entry["path"]))
-        check_shards(Path(entry["path"]))
+    if entry["source"] in ("local", "package"):
+        where = f"{CATALOG}: models.{params.model.name}"
+        folder = Path(entry["path"]) if entry["source"] == "local" else installed_model(entry, where)
+        check_folder(folder)
+        check_shards(folder)
 
 
 def check_reading(params: Params) -> None:
@@ -167,6 +174,7 @@ def run(_options: Options) -> None:
     if problems:
         raise InputError(f"{len(problems)} choice(s) of {PARAMS} cannot work here:\n  " + "\n  ".join(problems))
     show_forecast(params)
+    warn_if_too_small(params)
     say(f"{PARAMS}: all well; {params.model.name} on {params.data.name}")
 
 

@@ -21,7 +21,7 @@ from sentiment.pipeline.paths import CHOICES, PARAMS, PARAMS_SCHEMA
 from sentiment.report.tables import print_table
 
 COMMENT_COLUMN = 30  # of params.yaml, where the text beside a short value begins
-_KEY = re.compile(r"( *)([a-z_]+):")
+_KEY = re.compile(r"( *)([a-z_0-9]+):")
 
 
 def schema() -> str:

@@ -114,7 +114,7 @@ def _local_reviews(entry: Mapping[str, Any], where: str, params: Params) -> tupl
 
 def count_weights(entry: Mapping[str, Any], folder: Path | None) -> int | None:
     """Count the weights of a model: from its sizes, or from the bytes of its files."""
-    if entry["source"] == "builtin":
+    if entry["source"] == "builtin":  # the vocabulary is the most that the tokenizer may learn
         return int(
             12 * entry["layers"] * entry["width"] ** 2 + (entry["vocabulary"] + entry["positions"]) * entry["width"]
         )

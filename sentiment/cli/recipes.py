@@ -107,7 +107,8 @@ def add_parser(commands: Commands) -> None:
 
 def run_list(_options: Options) -> None:
     """List the recipes."""
-    print_table(("recipe", "what it is"), [(name, recipe["about"]) for name, recipe in read_recipes().items()], 2)
+    rows = [(name, recipe["about"], recipe["needs"]) for name, recipe in read_recipes().items()]
+    print_table(("recipe", "what it is", "what it needs"), rows, 3)
 
 
 def run_show(options: Options) -> None:

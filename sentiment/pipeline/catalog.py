@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -12,6 +12,10 @@ from ruamel.yaml.error import YAMLError
 from sentiment.pipeline.errors import InputError, allowed, plain_pattern
 from sentiment.pipeline.labels import LABELS, SPLITS
 from sentiment.pipeline.paths import CATALOG
+from sentiment.pipeline.progress import say
+
+if TYPE_CHECKING:
+    from sentiment.pipeline.params import Params
 
 _ROOT = Path(__file__).parents[2]  # the repository's
 _COLUMNS = ("text", "label", "labels", "licence")
@@ -25,6 +29,7 @@ NEEDED = {  # kind of entry -> its source -> the keys it must have
         "builtin": ("layers", "width", "heads", "positions", "vocabulary", "mix", "licence"),
         "hub": ("id", "revision", "licence"),
         "local": ("path", "licence"),
+        "package": ("package", "version", "licence"),
     },
 }
 
@@ -67,7 +72,7 @@ def entry_problems(entry: Any, kind: str, where: str) -> list[str]:
     problems = [f"{where}.{key}: missing, an entry of source {source} needs it" for key in needed if key not in entry]
     unknown = [key for key in entry if key not in ("source", *needed)]
     problems += [f"{where}.{key}: no such key, {allowed(key, needed)}" for key in unknown]
-    words = {key: entry[key] for key in ("id", "path", "text", "label") if key in needed and key in entry}
+    words = {key: entry[key] for key in ("id", "path", "package", "text", "label") if key in needed and key in entry}
     problems += [f"{where}.{key}: found {v!r}, must be text" for key, v in words.items() if not isinstance(v, str)]
     if "splits" in needed and "splits" in entry:
         problems += split_problems(entry["splits"], f"{where}.splits")
@@ -107,3 +112,16 @@ def catalog_entry(kind: str, name: str) -> dict[str, Any]:
     """
     entry: dict[str, Any] = read_yaml(CATALOG)[kind][name]
     return entry
+
+
+def warn_if_too_small(params: Params) -> None:
+    """Say so if a model that knows built-in reviews alone is to learn from other ones."""
+    sources = (
+        catalog_entry("models", params.model.name)["source"],
+        catalog_entry("datasets", params.data.name)["source"],
+    )
+    if sources[0] == "builtin" and sources[1] != "builtin":
+        say(
+            f"warning: {params.model.name} knows little English and gets little from {params.data.name}; take a "
+            "pretrained model: model.name: minilm, or from a package minilm-package (recipe reviews-minilm)"
+        )

@@ -131,6 +131,7 @@ class AugmentationParams(Section):
     word_dropout: Probability = _choice("probability that a word is left out; never not, but and their like")
     word_swap: Share = _choice("probability that a word changes places with the next")
     contractions: Share = _choice("probability that isn't becomes is not, or the other way round")
+    typos: Share = _choice("probability of a typing error in a word of four letters or more")
 
 
 class Reading(Section):
@@ -176,6 +177,9 @@ class TrainParams(Section):
     schedule: Literal["linear", "cosine", "constant"] = _choice("of the learning rate after the warm-up")
     warmup_fraction: Share = _choice("share of all steps")
     weight_decay: float = _choice("decoupled, of AdamW", ge=0, le=10)
+    adam_beta1: Probability = _choice("decay of AdamW's mean of the gradients")
+    adam_beta2: Probability = _choice("decay of AdamW's mean of the squared gradients")
+    adam_epsilon: PositiveFloat = _choice("added to AdamW's divisor")
     max_gradient_norm: PositiveFloat = _choice("gradients are clipped to this norm")
     dropout: Probability | None = _choice("inside the backbone; empty (null) keeps what the backbone's config says")
     evaluations_per_epoch: Count = _choice("evaluations on the validation split per epoch")

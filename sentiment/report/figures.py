@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 BEFORE, AFTER, FLOOR, INK = "#8b93a1", "#2a6fbb", "#d9a441", "#29313d"
 NAMES = {"base": "before fine-tuning", "finetuned": "after fine-tuning"}
+NARROW = 5.2  # inches; a telephone shows it whole, with letters that can be read
 COLOURS = {"base": BEFORE, "finetuned": AFTER}
 
 STYLE: Any = {
@@ -50,8 +53,11 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
 
 def _bars(names: Sequence[str], values: Sequence[float], colours: Any, height: float, fmt: str) -> tuple[Figure, Axes]:
     """Draw horizontal bars, each with its value beside it; `height` is the figure's, in inches."""
-    figure, [axes] = _panels(1, 7.4, height)
-    axes.bar_label(axes.barh(names, values, color=colours), fmt=fmt, fontsize=8, padding=2)
+    figure, [axes] = _panels(1, NARROW, height)
+    bars = axes.barh([fill(name, 28) for name in names], values, color=colours)
+    behind: Any = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # so that no line crosses a value
+    axes.bar_label(bars, fmt=fmt, fontsize=8, padding=3, bbox=behind)
+    axes.tick_params(axis="y", labelsize=9)
     axes.grid(visible=False, axis="y")
     return figure, axes
 
@@ -63,17 +69,23 @@ def before_after(measures: Mapping[str, Any], scorers: Mapping[str, str]) -> Fig
         measures: the content of metrics.json.
         scorers: the baselines' names as shown.
     """
-    marks = {measures["before"]: (NAMES["base"], BEFORE)}
-    rows = []
-    for name, values in measures["baselines"].items():
-        mark, colour = marks.get(name, ("", FLOOR))
-        rows.append((f"{mark}: {scorers[name]}" if mark else scorers[name], values["accuracy"], colour))
+    rows = [
+        (scorers[name], values["accuracy"], BEFORE if name == measures["before"] else FLOOR)
+        for name, values in measures["baselines"].items()
+    ]
     rows.append((NAMES["finetuned"], measures["test"]["accuracy"], AFTER))
     rows.sort(key=lambda row: row[1])  # stable: of equals the baselines first
     names, accuracies, colours = zip(*rows, strict=True)
-    figure, axes = _bars(names, accuracies, colours, 1.0 + 0.3 * len(rows), "%.3f")
-    axes.axvline(measures["baselines"]["majority"]["accuracy"], color=INK, lw=0.8, ls=":")
-    axes.set(xlim=(0, 1.08), title="Accuracy on the test split", xlabel="dotted: majority label")
+    figure, axes = _bars(names, accuracies, colours, 1.5 + 0.38 * len(rows), "%.3f")
+    kinds = {AFTER: NAMES["finetuned"], BEFORE: NAMES["base"], FLOOR: "other baseline"}
+    keys: list[Any] = [Patch(color=colour, label=name) for colour, name in kinds.items()]
+    levels = {"majority label": measures["baselines"]["majority"]["accuracy"]}
+    if ceiling := measures["data"].get("label_noise_ceiling"):
+        levels["ceiling from label noise"] = ceiling
+    for (name, level), style in zip(levels.items(), (":", "--"), strict=False):
+        keys.append(axes.axvline(level, color=INK, lw=0.8, ls=style, label=name))
+    axes.set(xlim=(0, 1.14), title="Accuracy on the test split")
+    figure.legend(handles=keys, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -88,11 +100,11 @@ def confusions(tables: Mapping[str, Columns]) -> Figure:
         words = sorted(set(table["actual"]))
         pairs, rows = Counter(zip(table["actual"], table["predicted"], strict=True)), Counter(table["actual"])
         shares = [[pairs[actual, predicted] / rows[actual] for predicted in words] for actual in words]
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=2)  # up to a blue on which ink can be read
         for y, actual in enumerate(words):
             for x, predicted in enumerate(words):
                 text = f"{pairs[actual, predicted]}\n{shares[y][x]:.1%}"
-                axes.text(x, y, text, ha="center", va="center", color="white" if shares[y][x] > 0.6 else INK)
+                axes.text(x, y, text, ha="center", va="center")
         axes.set(xticks=range(len(words)), xticklabels=words, yticks=range(len(words)), title=NAMES[model])
         axes.set_yticklabels(words, rotation=90, va="center")
         axes.set(xlabel="predicted", ylabel="actual")
@@ -130,8 +142,8 @@ def _curve(axes: Axes, points: Points, x: str, y: str) -> None:
 def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rate: float) -> Figure:
     """Show both ranking curves of both models, with chance level."""
     figure, [left, right] = _panels(2, 7.4, 3.5)
-    left.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
-    right.axhline(positive_rate, color=INK, lw=0.8, ls=":")
+    left.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label="chance")
+    right.axhline(positive_rate, color=INK, lw=0.8, ls=":", label="chance")
     _curve(left, roc, "false_positive_rate", "true_positive_rate")
     _curve(right, precision_recall, "recall", "precision")
     left.set_title("ROC")
@@ -141,8 +153,8 @@ def roc_and_precision_recall(roc: Points, precision_recall: Points, positive_rat
 
 def calibration(bins: Points) -> Figure:
     """Show the share of positive reviews over the predicted probability; a dot's area is its share of reviews."""
-    figure, [axes] = _panels(1, 4.4, 3.6)
-    axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":")
+    figure, [axes] = _panels(1, NARROW, 3.8)
+    axes.plot([0, 1], [0, 1], color=INK, lw=0.8, ls=":", label="perfect calibration")
     for model, rows in bins.items():
         axes.scatter(
             [row["probability"] for row in rows],
@@ -164,7 +176,7 @@ def slice_accuracies(slices: Mapping[str, Mapping[str, float]], overall: float) 
     names, accuracies = [f"{name} ({values['n']})" for name, values in ordered], [v["accuracy"] for _, v in ordered]
     figure, axes = _bars(names, accuracies, AFTER, 0.6 + 0.32 * max(len(ordered), 1), "%.3f")
     axes.axvline(overall, color=INK, lw=0.8, ls=":")
-    axes.set(xlim=(0, 1.08), title="Accuracy by slice (reviews), dotted: all")
+    axes.set(xlim=(0, 1.14), title="Accuracy by slice (reviews), dotted: all")
     axes.invert_yaxis()
     return figure
 

@@ -35,9 +35,12 @@ SLICES = {  # tag -> what the reviews that carry it have in common
     "hedge": "softened, as by I suppose",
     "mixed": "two opinions, and a sentence that says which one counts",
     "negation": "a negation word, such as not or nobody",
+    "place": "about a restaurant, a hotel or the like",
+    "plain": "a line or a few, as people type them",
     "product": "about a product",
     "question": "a question mark",
     "shouting": "words in capitals, or !!",
+    "story": "tells what happened, without an opinion word",
 }
 
 
@@ -66,7 +69,8 @@ def print_comparison(measures: Mapping[str, Any], report: Path) -> None:
     ]
     title = f"Test split, before ({SCORERS[measures['before']]}) and after fine-tuning"
     print_table(("measure", "before", "after", "change"), rows, title=title)
-    floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in measures["baselines"].items())
+    ladder = sorted(measures["baselines"].items(), key=lambda item: -item[1]["accuracy"])
+    floor = "; ".join(f"{SCORERS[name]} {values['accuracy']:.4f}" for name, values in ladder)
     where = f"{report}" if report.is_file() else f"{report} is not here; `dvc pull` brings it, `dvc repro` makes it"
     lines = (f"Accuracy of the baselines: {floor}", f"Report: {where}", *verdict(measures))
     print("\n".join(lines))  # noqa: T201

@@ -66,12 +66,16 @@ def verdict(measures: Mapping[str, Any]) -> list[str]:
 
 
 def comparisons(measures: Mapping[str, Any]) -> list[str]:
-    """Compare the fine-tuned model with the best baseline and the untuned model; one sentence where these are one."""
+    """Compare the fine-tuned model with the best baseline and the untuned model; one sentence where these are one.
+
+    Both are chosen on validation, and so another baseline may be the best on test.
+    """
     best, before = measures["best_baseline"], measures["before"]
     if best == before:
-        return [_comparison("the best baseline, which is the untuned model", best, measures["gain"], measures)]
+        what = "the best baseline on validation, which is the untuned model"
+        return [_comparison(what, best, measures["gain"], measures)]
     return [
-        _comparison("the best baseline", best, measures["gain_over_baseline"], measures),
+        _comparison("the best baseline on validation", best, measures["gain_over_baseline"], measures),
         _comparison("the untuned model", before, measures["gain"], measures),
     ]
 
@@ -91,9 +95,9 @@ def next_steps(measures: Mapping[str, Any]) -> list[str]:
     if builtin["data"]:
         return ["train on reviews of your own, as README.md says"]
     advice = {
-        "a pretrained model, since the built-in one has read built-in reviews only (params.yaml: model.name)": (
-            builtin["model"]
-        ),
+        "a pretrained model (model.name: minilm), since the built-in one has read built-in reviews only": builtin[
+            "model"
+        ],
         f"more reviews, since {rows:,} are few": rows < FEW_REVIEWS,
         f"a larger tokenize.max_length, since {percent(cut)} of the reviews are cut": cut > MANY_CUT,
         "a lower train.learning_rate, since no step was better than the model before training": train["best_step"] == 0,

@@ -15,6 +15,7 @@ import numpy as np
 
 from sentiment.pipeline.params import AugmentationParams
 from sentiment.reviews.cues import turns_meaning
+from sentiment.reviews.typos import mistype
 
 # A word with what is attached to it, and any signs behind it that stand alone, as in "good , but".
 _WORD = re.compile(r"\S+(?:\s++[^\w\s]++(?!\S))*")
@@ -99,7 +100,7 @@ def _kept(words: list[str], probability: float, rng: np.random.Generator) -> lis
 
 
 def edit(text: str, augmentation: AugmentationParams, rng: np.random.Generator) -> str:
-    """Edit a text at random: contractions first, then the order of words, then which of them stay.
+    """Edit a text at random: contractions first, then the order of words, which of them stay, and typing errors.
 
     Punctuation stays attached to its word, and white space to its position.
 
@@ -120,7 +121,8 @@ def edit(text: str, augmentation: AugmentationParams, rng: np.random.Generator) 
     gaps = [text[end:start] for (_, end), start in zip(spans, ends, strict=True)]  # white space behind each word
     kept = _kept(words, augmentation.word_dropout, rng)
     body = "".join(words[position] + gaps[position] for position in kept).rstrip()
-    return text[: spans[0][0]] + body + text[spans[-1][1] :]
+    edited = text[: spans[0][0]] + body + text[spans[-1][1] :]
+    return mistype(edited, augmentation.typos, rng.random) if augmentation.typos else edited
 
 
 def augment(texts: Sequence[str], augmentation: AugmentationParams, copy: int, seed: int) -> list[str]:

@@ -53,7 +53,7 @@ def test_a_folder_as_written_is_accepted_and_abstains_never_unless_it_says_so(tm
 def test_what_is_written_is_what_the_params_say_in_these_bytes(tmp_path: Path) -> None:
     """The bytes were written by hand: keys in order, and a key that another version has put there stays."""
     reading = {key: STATED[key] for key in ("max_length", "truncation_side", "prompt", "label_words")}
-    augmentation = {"copies": 0, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
+    augmentation = {"copies": 0, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0, "typos": 0.0}
     (tmp_path / "config.json").write_bytes(b"{}")
     params = TokenizeParams(**reading, augmentation=augmentation)  # type: ignore[arg-type]
     Manifest.from_params("head", TextParams.model_validate(TEXT), params).write(tmp_path)

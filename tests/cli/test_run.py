@@ -46,7 +46,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         (["model.name=gpt-2", "train.epochs=0"],
          r"(?s)^2 problem.*train.epochs: found 0, must be.*found gpt-2, allowed: .*\(did you mean gpt2\?\)"),
         (["data.name=reviews"], r"data/raw/reviews.csv: no such file"),
-        (["train.frozen_blocks=99"], r"must be at most 4"),
+        (["train.frozen_blocks=99"], r"must be at most 2"),
         (["train.epochs"], r"^train.epochs: must be KEY=VALUE"),
         (["train.epochs=[1"], r"^train.epochs=\[1: not readable: "),
         (["train.epochs=1,2"], r"several values are tried with --queue alone"),

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from sentiment.builtin.grammar import Mix, generate
+from sentiment.builtin.grammar import generate
 from sentiment.evaluation import metrics
 from sentiment.evaluation.baselines import (
     LONG_WORDS,
@@ -32,6 +32,7 @@ from sentiment.evaluation.baselines import (
     tfidf_negation_lr,
 )
 from sentiment.pipeline.labels import SPLITS
+from tests.conftest import EVERY_MEANS
 
 GOOD, BAD = ("superb", "lovely", "great"), ("awful", "dull", "broken")
 THINGS = ("film", "lamp", "book", "plot", "cable")
@@ -163,7 +164,7 @@ def test_negation_is_marked_from_the_negation_word_to_the_next_punctuation_mark(
 
 
 def test_negation_is_marked_alike_by_a_walk_over_the_words_of_generated_reviews() -> None:
-    texts = [review.text for review in islice(generate("marking", Mix(0.5, 0.3, 0.1, 0.2, 0.5, 0.0)), 300)]
+    texts = [review.text for review in islice(generate("marking", EVERY_MEANS), 300)]
     found = [re.findall(r"[\w'\u2019]+", mark_negation(text)) for text in texts]
     assert found == [marked_by_hand(text) for text in texts]
     assert sum("NOT_" in word for words in found for word in words) > 1000

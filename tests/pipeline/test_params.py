@@ -44,7 +44,7 @@ def test_the_committed_params_are_accepted_and_read_as_written(workspace: Path) 
     assert params.data.name == "builtin"
     assert params.prepare.train_rows is None
     assert params.text.strip_html is True
-    assert params.train.learning_rate == pytest.approx(0.0004, rel=1e-12)
+    assert params.train.learning_rate == pytest.approx(0.001, rel=1e-12)
 
 
 def test_every_problem_of_a_file_is_told_at_once(workspace: Path, change: Change) -> None:
@@ -166,7 +166,7 @@ def test_a_whole_number_written_with_a_point_is_refused(key: str) -> None:
 
 def test_scientific_notation_as_dvc_writes_it_is_a_number(workspace: Path) -> None:
     path = workspace / "params.yaml"
-    text = path.read_text(encoding="utf-8").replace("  learning_rate: 0.0004", "  learning_rate: 2e-05")
+    text = path.read_text(encoding="utf-8").replace("  learning_rate: 0.001", "  learning_rate: 2e-05")
     path.write_text(text, encoding="utf-8")
     assert load_params().train.learning_rate == 2e-05
 
@@ -245,13 +245,13 @@ def test_every_hub_entry_is_pinned_and_every_entry_names_its_licence(workspace: 
     for kind in ("datasets", "models"):
         for name in CATALOG[kind]:
             entry = catalog_entry(kind, name)
-            assert entry["source"] in ("builtin", "hub", "local"), name
+            assert entry["source"] in ("builtin", "hub", "local", "package"), name
             assert isinstance(entry["licence"], str), name
             assert entry["licence"], name
             if entry["source"] == "hub":
                 assert re.fullmatch(r"[0-9a-f]{40}", entry["revision"]), name
                 assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry["id"]), name
-    assert {entry["source"] for entry in CATALOG["models"].values()} == {"builtin", "hub", "local"}
+    assert {entry["source"] for entry in CATALOG["models"].values()} == {"builtin", "hub", "local", "package"}
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def chunks(png: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def words(figure: Figure) -> list[str]:
+def words(figure: Any) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text)]
 
 
@@ -133,7 +133,7 @@ def test_the_dots_per_inch_decide_the_size(tmp_path: Path) -> None:
     for dpi in (50, 100):
         save_figure(MAKERS["before_after"](), tmp_path / "p.png", dpi)
         width, height = struct.unpack(">II", chunks((tmp_path / "p.png").read_bytes())[b"IHDR"][:8])
-        assert (width, height) == (round(7.4 * dpi), round(2.2 * dpi))
+        assert (width, height) == (round(5.2 * dpi), round(3.02 * dpi))
 
 
 def test_no_measure_is_computed_here() -> None:
@@ -147,13 +147,24 @@ def test_no_measure_is_computed_here() -> None:
     shown = words(figure)
     for model in (*MEASURES["baselines"].values(), MEASURES["base"], MEASURES["test"]):
         assert f"{model['accuracy']:.3f}" in shown
-    assert shown.index("before fine-tuning: linear probe") < shown.index("majority label") < shown.index("TF-IDF")
+    assert shown.index("linear probe") < shown.index("majority label") < shown.index("TF-IDF")
 
 
 def test_a_line_stands_at_the_majority_label_and_each_score_is_shown_once() -> None:
     (axes,) = MAKERS["before_after"]().axes
     assert [line.get_xdata() for line in axes.lines] == [[0.501, 0.501]]
     assert [round(bar.get_width(), 3) for bar in axes.patches] == [0.111, 0.501, 0.8, 0.987]
+
+
+def test_every_colour_and_line_is_named_and_the_ceiling_where_it_is_known() -> None:
+    known = {**MEASURES, "data": {**MEASURES["data"], "label_noise_ceiling": 0.99}}
+    plain, ceiling = (figures.before_after(measures, SCORERS) for measures in (MEASURES, known))
+    named = [[text.get_text() for text in figure.legends[0].get_texts()] for figure in (plain, ceiling)]
+    assert named[0] == ["after fine-tuning", "before fine-tuning", "other baseline", "majority label"]
+    assert named[1] == [*named[0], "ceiling from label noise"]
+    assert [line.get_xdata() for line in ceiling.axes[0].lines] == [[0.501, 0.501], [0.99, 0.99]]
+    for maker, name in (("roc_and_precision_recall", "chance"), ("calibration", "perfect calibration")):
+        assert all(name in words(panel.get_legend()) for panel in MAKERS[maker]().axes)
 
 
 def test_the_confusion_matrix_counts_the_pairs() -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from jinja2 import DictLoader, UndefinedError
 
-from sentiment.builtin.grammar import Mix, generate
+from sentiment.builtin.grammar import generate
 from sentiment.pipeline.labels import NOISE
 from sentiment.pipeline.params import flatten
 from sentiment.report import pages
 from sentiment.report.pages import MEASURES, SLICES, TEMPLATES, comparison_rows, data_url, print_comparison, render
 from sentiment.report.verdict import SCORERS
 from sentiment.reviews.cues import cue_tags
+from tests.conftest import EVERY_MEANS
 
 BEFORE = {
     "accuracy": 0.5, "precision": 0.5, "recall": 0.75, "f1": 0.6, "mcc": 0.0, "roc_auc": 0.5, "pr_auc": 0.5,
@@ -31,6 +32,7 @@ CONTENT: dict[str, Any] = {
     "data_source": "toy (local; licence: yours)",
     "comparison": comparison_rows(BEFORE, AFTER),
     "scorers": SCORERS,
+    "outcome": "not shown to be better than",
     "verdict": ["Better than the <best> baseline."],
     "slices": {"film": "about a film"},
     "params": {"tokenize": {"max_length": 64}, "model": {"formulation": "head"}},
@@ -69,6 +71,22 @@ CONTENT: dict[str, Any] = {
 }  # fmt: skip
 
 
+def test_near_duplicates_across_splits_are_counted_in_the_report() -> None:
+    counts = {"train_train": 7, "train_test": 2, "validation_test": 1}
+    params = {**CONTENT["params"], "prepare": {"near_duplicates": "report"}}
+    m = {**CONTENT["m"], "data": {**CONTENT["m"]["data"], "near_duplicates": counts}}
+    page = render(TEMPLATES / "report.html", **{**CONTENT, "m": m, "params": params})
+    assert "Nearly repeated in another split, and kept: 2 train rows in test, 1 validation rows in test.</p>" in page
+
+
+def test_the_baselines_are_listed_from_the_best_down(capsys: pytest.CaptureFixture[str]) -> None:
+    print_comparison(CONTENT["m"], Path("report.html"))
+    card = render(TEMPLATES / "model_card.md", **CONTENT)
+    for shown in (capsys.readouterr().out.split("Accuracy of the baselines:")[1], card.split("| baseline |")[1]):
+        places = [shown.index(SCORERS[name]) for name in ("tfidf_lr", "majority")]
+        assert places == sorted(places)
+
+
 def test_each_measure_is_compared_and_its_direction_said() -> None:
     rows = {row["measure"]: row for row in comparison_rows(BEFORE, AFTER)}
     assert len(rows) == len(MEASURES) == 10
@@ -79,8 +97,7 @@ def test_each_measure_is_compared_and_its_direction_said() -> None:
 
 def test_every_tag_of_a_review_is_explained() -> None:
     """Tags of generated reviews and of real ones; noise is no slice."""
-    mix = Mix(negation=0.5, contrast=0.5, mixed=0.5, distractor=0.5, verdict=0.5, label_noise=0.5)
-    tags = {tag for review in islice(generate("tags", mix), 500) for tag in review.tags}
+    tags = {tag for review in islice(generate("tags", EVERY_MEANS), 500) for tag in review.tags}
     tags |= set(cue_tags("NEVER good, but why?").split())
     assert len(tags) > 8
     assert tags - {NOISE} <= set(SLICES)
@@ -94,7 +111,7 @@ def test_params_are_flattened_to_dotted_keys_in_their_order() -> None:
 @pytest.mark.parametrize(
     ("template", "names"),
     [
-        ("report.html", "model data m comparison scorers verdict slices params choices splits worst pictures"),
+        ("report.html", "model data m comparison scorers outcome verdict slices params choices splits worst pictures"),
         ("model_card.md", "model data m comparison scorers verdict choices model_source data_source"),
     ],
 )
@@ -135,6 +152,7 @@ def test_the_report_shows_the_numbers_before_and_after() -> None:
     assert "<td>accuracy</td>" in page
     for shown in ("87.5 %", "50.0 %", "75.0 %", "+12.5", "-10.0 to +30.0", "0.8750", "+0.3750", "-0.4500", "12,345"):
         assert shown in page, shown
+    assert "points: not shown to be better than the best baseline<br>-10.0 to +30.0" in page
     assert "Better than the &lt;best&gt; baseline." in page
 
 

@@ -51,7 +51,8 @@ def test_what_is_better_is_what_mcnemars_test_says(better: int, worse: int, said
 def test_the_verdict_has_the_numbers_and_both_comparisons() -> None:
     assert verdict(run()) == [
         "Accuracy 90.0 % on 1,500 test reviews (95 % interval 88.0 % to 92.0 %).",
-        "Better than the best baseline (NB-SVM: 87.6 %): +1.3 points (95 % interval +0.3 to +2.4, McNemar p = 0.032).",
+        "Better than the best baseline on validation (NB-SVM: 87.6 %): "
+        "+1.3 points (95 % interval +0.3 to +2.4, McNemar p = 0.032).",
         "Better than the untuned model (linear probe on frozen features: 70.0 %): "
         "+25.3 points (95 % interval +23.0 to +27.7, McNemar p = 0.032).",
         "Trained on 5,000 reviews.",
@@ -61,7 +62,8 @@ def test_the_verdict_has_the_numbers_and_both_comparisons() -> None:
 def test_an_untuned_model_that_is_the_best_baseline_is_compared_once() -> None:
     sentences = verdict(run(best_baseline="linear_probe", gain=gained(20, 60), gain_over_baseline=gained(20, 60)))
     assert [sentence for sentence in sentences if "McNemar" in sentence] == [
-        "Worse than the best baseline, which is the untuned model (linear probe on frozen features: 70.0 %): "
+        "Worse than the best baseline on validation, which is the untuned model "
+        "(linear probe on frozen features: 70.0 %): "
         "-2.7 points (95 % interval -3.9 to -1.5, McNemar p = 0.032)."
     ]
 
@@ -80,7 +82,7 @@ def test_generated_reviews_are_named_with_their_ceiling() -> None:
     ("changed", "advice"),
     [
         ({}, []),
-        ({"builtin": {"data": False, "model": True}}, ["a pretrained model"]),
+        ({"builtin": {"data": False, "model": True}}, ["a pretrained model (model.name: minilm)"]),
         ({"data": {**FEW, "truncated_share": {"train": 0.0}}}, ["more reviews, since 240 are few"]),
         ({"data": {**FEW, "truncated_share": {"train": 0.9}}}, ["more reviews", "a larger tokenize.max_length"]),
         ({"train": {"best_step": 0, "steps": 4}}, ["a lower train.learning_rate"]),

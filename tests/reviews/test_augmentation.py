@@ -15,7 +15,7 @@ from sentiment.pipeline.params import AugmentationParams
 from sentiment.reviews.augmentation import augment, edit
 from tests.conftest import ROOT, TEXTS
 
-NONE = {"copies": 1, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0}
+NONE = {"copies": 1, "word_dropout": 0.0, "word_swap": 0.0, "contractions": 0.0, "typos": 0.0}
 ODD = ["", " ", "word", "  two\twords\n", "naïve café 漢字 🙂 !", "I'm   HERE, and it wasn't\u00a0bad."]
 CUES = ["not", "never", "but", "although", "Nobody", "cannot", "don't", "isn\u2019t", "hardly,", "NOT"]
 PLAIN = [f"word{n}" for n in range(4000)]
@@ -95,12 +95,12 @@ def test_a_text_is_never_left_empty() -> None:
 
 
 def test_the_seed_the_copy_and_the_text_decide_and_nothing_else() -> None:
-    asked = AugmentationParams(copies=2, word_dropout=0.3, word_swap=0.3, contractions=0.5)
+    asked = AugmentationParams(copies=2, word_dropout=0.3, word_swap=0.3, contractions=0.5, typos=0.1)
     first, second = (augment(TEXTS, asked, copy, 5) for copy in (0, 1))
     assert augment(TEXTS, asked, 0, 5) == first != second
     assert augment(TEXTS, asked, 0, 6) != first
     assert augment(TEXTS[::-1], asked, 0, 5) == first[::-1]
-    given = "AugmentationParams(copies=2, word_dropout=.3, word_swap=.3, contractions=.5)"
+    given = "AugmentationParams(copies=2, word_dropout=.3, word_swap=.3, contractions=.5, typos=.1)"
     code = f"from sentiment.reviews.augmentation import *; print(augment({TEXTS!r}, {given}, 1, 5))"
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={"PYTHONHASHSEED": "9"}, capture_output=True, text=True, check=True
@@ -112,3 +112,19 @@ def test_punctuation_stays_with_its_word() -> None:
     words = edited("Good, bad; ugly! Fine.", word_swap=0.9, seed=3).split()
     assert Counter(words) == Counter(["Good,", "bad;", "ugly!", "Fine."])
     assert all(re.fullmatch(r"\w+[,;!.]", word) for word in words)
+
+
+def test_typing_errors_come_last_and_only_where_they_are_asked_for() -> None:
+    """In words of four letters or more; each keeps its first letter."""
+    text = "a wonderful keyboard, not too loud"
+    typed = edited(text, typos=1.0).split()
+    assert [word[0] for word in typed] == [word[0] for word in text.split()]
+    assert [word == plain for word, plain in zip(typed, text.split(), strict=True)] == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert "not" in edited("It isn't wonderful", contractions=1.0, typos=1.0)

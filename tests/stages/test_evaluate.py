@@ -254,6 +254,7 @@ def test_the_change_of_each_layer_is_numpys_from_the_embeddings_upwards(family: 
     assert numbers == [0, 1]
 
 
+@pytest.mark.usefixtures("trained")
 def test_an_unmerged_adapter_moves_the_layers_as_the_merged_one(small: Change) -> None:
     """Both runs learn the same; only where it is kept differs."""
     tables = {}

@@ -291,7 +291,7 @@ def test_the_terminal_names_the_report_and_ends_with_the_verdict_of_report_and_c
     sentences = verdict(json.loads(Path("metrics.json").read_text(encoding="utf-8")))
     assert shown.splitlines()[-len(sentences) :] == sentences
     for name in ("report.html", "model_card.md"):
-        content = html.unescape(Path("reports", name).read_text(encoding="utf-8"))
+        content = html.unescape(Path("reports", name).read_text(encoding="utf-8")).replace("\u00a0", " ")
         assert all(sentence in content for sentence in sentences), name
 
 
