@@ -16,6 +16,7 @@ from sentiment.cli.options import Commands, Options, add_command, add_model_opti
 from sentiment.pipeline.errors import InputError, require
 from sentiment.pipeline.progress import say
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")  # names of this machine, and under which the service there answers
 PACKAGES, REQUIREMENTS = ("fastapi", "uvicorn"), "requirements-serve.txt"
 
 
@@ -81,7 +82,7 @@ def run(options: Options) -> None:
         from sentiment.serving.schema import Limits
 
         limits = Limits(options.max_texts, options.max_characters, options.max_waiting, options.wait_ms)
-        app = make_app(predictor, limits)
+        app = make_app(predictor, limits, LOOPBACK if options.host in LOOPBACK else None)
         host = f"[{options.host}]" if ":" in options.host else options.host
         say(f"http://{host}:{listener.getsockname()[1]}/ answers with {predictor.revision}; Ctrl+C ends it")
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))

@@ -21,11 +21,11 @@ from sentiment.engine import heads
 from sentiment.engine.probability import probabilities
 from sentiment.engine.scoring import score
 from sentiment.pipeline.errors import InputError
-from sentiment.pipeline.labels import LABELS, decide
+from sentiment.pipeline.labels import LABELS, MANIFEST, decide
 from sentiment.registry import fetching
 from sentiment.reviews.files import CHUNK_ROWS, batched, encoding_problem, judge
-from sentiment.tokens.encoding import encode
-from sentiment.tokens.tokenizer import load_tokenizer
+from sentiment.tokens.encoding import check_max_length, encode
+from sentiment.tokens.tokenizer import load_tokenizer, max_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -121,6 +121,8 @@ class Predictor:
         with torch.random.fork_rng(devices=[]):  # loading seeds torch, which is the caller's own affair
             model, formulation = heads.load(folder, tokenizer, manifest, seed=0)
         check_numbers(stored_weights(model), folder)
+        where = f"{folder / MANIFEST}: max_length"
+        check_max_length(manifest.max_length, max_positions(model.config), folder, where)
         return cls(model, formulation, tokenizer, manifest, revision or content_revision(folder), device, batch_size)
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:

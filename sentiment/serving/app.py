@@ -10,13 +10,13 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -36,13 +36,20 @@ PredictionBatcher = MicroBatcher[Prediction]
 Outcome = Prediction | Exception | None
 
 
-def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
+def make_app(predictor: Predictor, limits: Limits, hosts: Collection[str] | None = None) -> FastAPI:
     """Make the service.
 
     Args:
         predictor: the model; called in one thread alone.
         limits: what a request may ask for.
+        hosts: the names under which it answers; None answers under any. A page elsewhere whose name leads to this
+            machine is refused so (DNS rebinding).
     """
+
+    def refuse_other_hosts(request: Request) -> None:
+        if hosts is not None and request.url.hostname not in hosts:
+            raise HTTPException(421, f"Host: found {request.url.hostname}, {allowed(request.url.hostname, hosts)}")
+
     batcher = PredictionBatcher(predictor, predictor.batch_size, limits.wait_ms / 1000, limits.max_waiting)
     manifest = predictor.manifest
     reads = {"max_pieces": MAX_PIECES, "max_length": manifest.max_length, "caution": manifest.caution}
@@ -53,7 +60,10 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         async with batcher:
             yield
 
-    app = FastAPI(title="Sentiment", docs_url=None, redoc_url=None, lifespan=lifespan)  # the docs need a CDN
+    app = FastAPI(
+        title="Sentiment", docs_url=None, redoc_url=None, lifespan=lifespan,  # the docs need a CDN
+        redirect_slashes=False, dependencies=[Depends(refuse_other_hosts)],
+    )  # fmt: skip
     tell_errors_alike(app)
 
     @app.get("/", response_class=HTMLResponse, summary="A page to try the model on")

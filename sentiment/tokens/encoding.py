@@ -34,17 +34,22 @@ class Encoded:
     truncated: list[bool]
 
 
-def check_max_length(max_length: int, positions: int, folder: object) -> None:
+def check_max_length(
+    max_length: int, positions: int, folder: object, where: str = "params.yaml: tokenize.max_length"
+) -> None:
     """Raise if the backbone cannot read so many tokens.
+
+    Args:
+        max_length: tokens of a text.
+        positions: what the backbone can read.
+        folder: the model, for the message.
+        where: the place of max_length, for the message.
 
     Raises:
         InputError: names the limit.
     """
     if max_length > positions:
-        raise InputError(
-            f"params.yaml: tokenize.max_length: found {max_length}, must be at most {positions}, "
-            f"the positions of {folder}"
-        )
+        raise InputError(f"{where}: found {max_length}, must be at most {positions}, the positions of {folder}")
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], manifest: Manifest) -> Encoded:

@@ -55,6 +55,14 @@ def folder(tiny_models: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return finetuned(tiny_models("gpt2"), tmp_path_factory.mktemp("finetuned") / "gpt2")
 
 
+def test_a_max_length_beyond_the_positions_is_refused_by_its_place(tiny_models: Tiny, tmp_path: Path) -> None:
+    folder = finetuned(tiny_models("gpt2"), tmp_path / "model", max_length=65)
+    with pytest.raises(
+        InputError, match=r"sentiment\.json: max_length: found 65, must be at most 64, the positions of"
+    ):
+        Predictor.load(folder)
+
+
 def test_a_head_that_is_no_number_is_refused_by_name(tiny_models: Tiny, tmp_path: Path) -> None:
     folder = finetuned(tiny_models("gpt2"), tmp_path / "model")
     [file] = [file for file in folder.glob("*.safetensors") if "score.weight" in load_file(file)]
@@ -117,7 +125,7 @@ def test_raw_files_are_answered_as_evaluate_has_answered_their_rows(small: Chang
     pd.DataFrame(train, columns=["text", "label"]).to_csv(folder / "train.csv", index=False)
     small("gpt2", **{"data.name": "reviews_splits"})
     run_stages("prepare", "base", "tokenize", "train", "evaluate")
-    predict.predict_rows(parsed_by(predict, "predict", str(folder / "test.csv"), "--output", "labelled.csv"))
+    predict.run(parsed_by(predict, "predict", str(folder / "test.csv"), "--output", "labelled.csv"))
     table = pd.read_parquet("data/predictions/test.parquet")
     assert len(table) == 2 * len(TEXTS)  # each as it is, and behind a word more; the others are duplicates
     labelled = pd.read_csv("labelled.csv")

@@ -311,3 +311,18 @@ def test_openapi_describes_the_requests(client: TestClient) -> None:
     assert set(paths) == {"/", "/health", "/predict"}
     schema = paths["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert schema["properties"]["texts"]["maxItems"] == LIMITS.max_texts
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost:8000", 200), ("[::1]:8000", 200), ("evil.example", 421)])
+def test_on_this_machine_it_answers_under_its_own_names_alone(host: str, status: int, predictor: Predictor) -> None:
+    with TestClient(make_app(predictor, LIMITS, ("localhost", "127.0.0.1", "::1"))) as client:
+        for response in (client.get("/health", headers={"Host": host}), client.get("/", headers={"Host": host})):
+            assert response.status_code == status
+        refused = client.post("/predict", json={"texts": ["Fine."]}, headers={"Host": host})
+    assert refused.status_code == status
+    if status == 421:
+        assert refused.json()["error"].startswith("Host: found evil.example, allowed: localhost, 127.0.0.1, ::1")
+
+
+def test_a_path_with_a_slash_behind_it_is_another_path(client: TestClient) -> None:
+    assert client.post("/predict/", json={"texts": ["Fine."]}).status_code == 404
