@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sentiment.pipeline.errors import InputError, plain_name
+from sentiment.pipeline.artifacts import read_json_object
+from sentiment.pipeline.errors import InputError, in_one_line, plain_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
-from sentiment.pipeline.artifacts import read_json_object
-from sentiment.pipeline.errors import in_one_line
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -32,8 +31,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         plain_name(name, f"{settings}: fast_tokenizer_files")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: no tokenizer to load there: {error}") from error
+    except Exception as error:  # each kind reads its files in its own way, and none promises a type of error
+        raise InputError(f"{folder}: no tokenizer to load there: {in_one_line(error)}") from error
     if not tokenizer.is_fast:
         raise InputError(
             f"{folder}: the tokenizer {type(tokenizer).__name__} has no fast version; a tokenizer.json is needed"
