@@ -88,13 +88,22 @@ def test_a_dataset_that_can_be_read_is_well_and_only_its_beginning_is_read(
     file.write_text("Review,Label\n" + "Fine.,pos\n" * 5000 + '"never closed', encoding="utf-8")
     change("params.yaml", **{"data.name": "reviews"})
     check.run(Options())
-    assert "all well; gpt2-mini on reviews" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "all well; gpt2-mini on reviews" in said
+    assert said.count("warning: gpt2-mini knows little English") == said.count("model.name: minilm") == 1
     file.write_text("Review,Label\nFine.,pos\nSo so.,3\n,neg\n", encoding="utf-8")
     found = "\n".join(problems())
     assert "unknown label in row 2 (found '3'; allowed negative: 0, negative, neg;" in found
     assert "empty text in row 3" in found
     change("params.yaml", **{"prepare.on_bad_rows": "drop"})
     check.run(Options())
+
+
+def test_the_miniature_on_built_in_reviews_needs_no_warning(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.run(Options())
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_pickled_weights_and_an_index_that_leads_elsewhere_are_reported(workspace: Path, change: Change) -> None:

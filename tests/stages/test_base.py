@@ -339,6 +339,38 @@ def test_a_tokenizer_of_another_model_is_refused(mine: Callable[..., Path]) -> N
         run_stages("base")
 
 
+def test_a_folder_without_a_tokenizer_is_refused(mine: Callable[..., Path]) -> None:
+    (mine() / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"^models/local: no tokenizer; tokenizer\.json, vocab\.json, vocab\.txt or"):
+        run_stages("base")
+    assert not Path("models/base").exists()
+
+
+def test_a_model_in_a_package_is_adopted_as_one_in_a_folder_is(
+    mine: Callable[..., Path], change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference is models/base made from the same files in models/local."""
+
+    def adopted() -> dict[str, bytes]:
+        run_stages("base")
+        return {file.name: file.read_bytes() for file in Path("models/base").iterdir()}
+
+    folder = mine("bert")
+    from_folder = adopted()
+    site = tmp_path / "site"
+    shutil.copytree(folder, site / "mine" / "model")
+    information = site / "mine-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n", encoding="utf-8")
+    (information / "RECORD").write_text("mine/model/config.json,,\nmine/model/model.safetensors,,\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(site)
+    entry = {"source": "package", "package": "mine", "version": "1.0", "licence": "MIT"}
+    change("catalog.yaml", **{"models.mine": entry})
+    change("params.yaml", **{"model.name": "mine"})
+    shutil.rmtree(folder)
+    assert adopted() == from_folder
+
+
 def classifier_of(folder: Path, names: list[str]) -> Any:
     """Replace the folder's language model by a classifier with labels of these names."""
     torch.manual_seed(1)
