@@ -217,7 +217,10 @@ def test_an_unknown_name_stops_before_anything_runs(project: Project) -> None:
     assert "Parameters 'models.gpt3' are missing from 'catalog.yaml'" in output
     assert ran(output) in ([], ["base"])
     told = project.run("python", "-m", "sentiment", "check", fails=True)
-    assert "model.name: found gpt3, allowed: gpt2-mini, gpt2, distilbert, bert, roberta, local" in told
+    assert (
+        "model.name: found gpt3, allowed: gpt2-mini, gpt2, minilm, minilm-package, distilbert, bert, roberta, local"
+        in told
+    )
     project.run("git", "checkout", "-q", ".")
     project.run("dvc", "checkout")
 

@@ -73,7 +73,7 @@ def repository(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Rep
 
 
 def test_what_runs_share_with_the_base_and_each_other_is_one_object(
-    small: Change, change: Change, repository: Repository
+    small: Change, change: Change, repository: Repository, trained: None
 ) -> None:
     small("gpt2", **{"train.learning_rate": 0.01})
     run_stages("prepare", "base", "tokenize")

@@ -158,6 +158,7 @@ def test_twice_gives_the_same_bytes(small: Change) -> None:
 def test_a_folder_with_an_adapter_is_not_taken_for_a_base(tiny_models: Tiny, tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(tiny_models("bert"))
     model.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").touch()
     (tmp_path / adapters.CONFIG).write_text("{}")
     with pytest.raises(InputError, match="holds an adapter beside its weights"):
         checks.check_folder(tmp_path)

@@ -45,8 +45,12 @@ def test_the_miniature_is_a_folder_that_transformers_loads(tiny_builtin: Path) -
     tokenizer = AutoTokenizer.from_pretrained("models/base")
     assert type(model).__name__ == "GPT2LMHeadModel"
     assert model.config.vocab_size == len(tokenizer) == 300
-    text = "The plot is dull, but the acting is süperb. 👍"
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    text = "The plot isn\u2019t dull, and the acting is SÜPERB 👍"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == " the plot isn't dull, and the acting is süperb 👍"
+    same = ["A fine film", "A fine film.", "a FINE film!!", "a fine film ...\n"]
+    assert len({tuple(tokenizer(form)["input_ids"]) for form in same}) == 1
+    assert tokenizer("a fine film?")["input_ids"] != tokenizer("a fine film")["input_ids"]
+    assert tokenizer.decode(tokenizer("...")["input_ids"]) == " ..."
     metrics = json.loads(Path("metrics/base.json").read_text())
     assert metrics["parameters"] == model.num_parameters()
 
@@ -116,7 +120,7 @@ def test_an_unavailable_device_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     change("params.yaml", device="cuda")
-    with pytest.raises(InputError, match=r"device: found cuda, but torch .* sees none here; allowed: cpu"):
+    with pytest.raises(InputError, match=r"device: found cuda, but torch .* sees none here; allowed: auto, cpu"):
         run_stages("base")
     assert not Path("models").exists()
 
@@ -416,7 +420,7 @@ def test_a_head_for_other_labels_is_left_out_and_that_is_said(
     assert f"its labels ({', '.join(names)}) are not negative, positive" in said
     assert said.count("the classification head is new (score.weight): randomly initialised from seed 0") == 1
     assert not list(Path("models/base").glob("model-score*"))
-    assert json.loads(Path("metrics/evaluate.json").read_text())["before"] == "untrained_head"
+    assert "untrained_head" in json.loads(Path("metrics/evaluate.json").read_text())["baselines"]
 
 
 def test_a_head_of_its_own_is_not_called_untrained(
@@ -425,4 +429,4 @@ def test_a_head_of_its_own_is_not_called_untrained(
     classifier_of(mine(), ["positive", "negative"])
     run_stages("prepare", "base", "tokenize", "train", "evaluate")
     assert "the classification head is the one that the base model brings" in capsys.readouterr().err
-    assert json.loads(Path("metrics/evaluate.json").read_text())["before"] == "own_head"
+    assert "untrained_head" not in json.loads(Path("metrics/evaluate.json").read_text())["baselines"]

